@@ -1,0 +1,1 @@
+//! Byte classes and token rules of §25.1.

@@ -1,0 +1,15 @@
+//! SIP without I/O: messages, transactions and their timers (RFC 3261, RFC 6026, RFC 3581).
+//!
+//! Nothing here opens a socket, starts a thread, reads a clock or draws a random number: bytes, time and seeds are
+//! arguments, answers are values. No input, of whatever origin, makes a function of this crate panic.
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod grammar;
+pub mod header;
+pub mod message;
+pub mod uri;
+
+pub use error::{Defect, ParseError, Reason, WriteError, WriteReason};
+pub use message::{Arena, List, Message};
