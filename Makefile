@@ -1,0 +1,29 @@
+# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo; see README.md.
+export LANG := C.UTF-8
+export LC_ALL := C.UTF-8
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: setup test lint demo interop clean
+
+setup:
+	@bash scripts/setup.sh
+
+test: setup
+	cargo test --locked --workspace
+	mix test
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	mix format --check-formatted
+	mix compile --warnings-as-errors
+	MIX_ENV=test mix compile --warnings-as-errors
+
+demo: setup
+	@mix run --no-halt examples/demo.exs
+
+interop: setup
+	bash test/interop/run.sh
+
+clean:
+	rm -rf _build target bench/_build
