@@ -9,6 +9,7 @@ pub mod error;
 pub mod grammar;
 pub mod header;
 pub mod message;
+pub mod timer;
 pub mod uri;
 
 pub use error::{Defect, ParseError, Reason, WriteError, WriteReason};
