@@ -54,11 +54,11 @@ defmodule Sippet.Message do
   @typedoc """
   A malformed header field that was kept as text or left out of its list.
 
-  `header` is its name, `reason` a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the grammar
+  `header` is its key, `reason` a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the grammar
   stopped.
   """
   @type defect :: %{
-          header: String.t() | nil,
+          header: header | nil,
           reason: ParseError.reason(),
           offset: non_neg_integer
         }
