@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::header::CSeq;
+use crate::header::{CSeq, Headers};
 use crate::message::parse::{Framing, Options, parse};
-use crate::message::{Arena, Headers, List, Message, Method, RequestLine, StartLine, Version};
+use crate::message::{Arena, List, Message, Method, RequestLine, StartLine, Version};
 
 /// Made from the request as it was sent and the response as it came; None if either cannot be read, which no message
 /// is that a transaction was made from.
