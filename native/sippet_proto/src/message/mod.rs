@@ -1,5 +1,7 @@
 //! A SIP message as borrowed data: the datagram, an arena beside it, and views into both.
 
+pub mod lines;
+
 use crate::error::Defect;
 use crate::header::Headers;
 use crate::uri::Uri;
