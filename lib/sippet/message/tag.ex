@@ -1,0 +1,59 @@
+defmodule Sippet.Message.Tag do
+  # The tag that an element puts into To of its responses. Called by Sippet.Message only.
+  @moduledoc false
+
+  @key {__MODULE__, :key}
+
+  @doc """
+  The tag for all responses to a request: a keyed hash of what makes it this request and no other.
+
+  The method is left out, so that a CANCEL gets the tag of its INVITE (§9.2). The top Via is in, so that the branches of
+  a request that was forked on its way get different ones.
+  """
+  @spec of_request(Sippet.Message.headers()) :: String.t()
+  def of_request(headers) do
+    identity = {
+      Map.get(headers, :call_id),
+      tag(Map.get(headers, :from)),
+      number(Map.get(headers, :cseq)),
+      branch(Map.get(headers, :via))
+    }
+
+    <<tag::binary-size(6), _rest::binary>> =
+      :crypto.mac(:hmac, :sha256, key(), :erlang.term_to_binary(identity))
+
+    Base.url_encode64(tag)
+  end
+
+  defp tag({_display_name, _uri, %{"tag" => tag}}), do: tag
+  defp tag(_other), do: nil
+
+  defp number({number, _method}), do: number
+  defp number(_other), do: nil
+
+  # Without the parameters that a transport adds.
+  defp branch([{_version, _protocol, sent_by, parameters} | _rest]) when is_map(parameters),
+    do: {sent_by, Map.get(parameters, "branch")}
+
+  defp branch(_other), do: nil
+
+  defp key do
+    case :persistent_term.get(@key, nil) do
+      nil -> make_key()
+      key -> key
+    end
+  end
+
+  # One process at a time, so that nobody uses a key that another one replaces.
+  defp make_key do
+    :global.trans({@key, self()}, &put_new_key/0, [node()])
+  end
+
+  defp put_new_key do
+    with nil <- :persistent_term.get(@key, nil) do
+      key = :crypto.strong_rand_bytes(32)
+      :persistent_term.put(@key, key)
+      key
+    end
+  end
+end
