@@ -1,6 +1,9 @@
 //! A SIP message as borrowed data: the datagram, an arena beside it, and views into both.
 
 pub mod lines;
+pub mod parse;
+mod start_line;
+pub mod validate;
 
 use crate::error::Defect;
 use crate::header::Headers;
