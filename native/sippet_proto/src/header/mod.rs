@@ -1,5 +1,7 @@
 //! The typed header fields: one file per shape, each with its grammar, its parser, its writer and their tests.
 
+pub(crate) mod write;
+
 use crate::message::List;
 use crate::message::{Method, Protocol, Version};
 use crate::uri::Uri;

@@ -1,6 +1,10 @@
 //! A SIP message as borrowed data: the datagram, an arena beside it, and views into both.
 
 pub mod lines;
+pub(crate) mod raw;
+pub mod reply;
+pub mod stamp;
+mod write;
 
 use crate::error::Defect;
 use crate::header::Headers;
