@@ -166,6 +166,60 @@ pub enum WriteReason {
     /// CR, LF or NUL inside a value: it could add a header field.
     #[error("holds a CR, LF or NUL")]
     ControlCharacter,
+    /// Nothing where the grammar asks for something.
+    #[error("is empty, or has an empty part")]
+    Empty,
+    /// Bytes other than those of a token (§25.1) where one belongs.
+    #[error("has a part that is not a token")]
+    Token,
+    /// White space before or after a text: it would not be read back.
+    #[error("begins or ends with white space")]
+    WhiteSpace,
+    /// Pieces of a URI that do not make one, or make another one (§19.1.1).
+    #[error("has a URI that is malformed")]
+    Uri,
+    /// Neither a host name nor an IPv4 or IPv6 address.
+    #[error("has a host that is malformed")]
+    Host,
+    /// A number, a status code or a time out of bounds.
+    #[error("has a number that is out of bounds")]
+    Number,
+    /// A date that is not in the calendar.
+    #[error("is not a date")]
+    Date,
+    /// Bytes that the grammar does not have here.
+    #[error("is malformed")]
+    Syntax,
+}
+
+impl WriteReason {
+    /// Every reason.
+    pub const ALL: &'static [WriteReason] = &[
+        WriteReason::ControlCharacter,
+        WriteReason::Empty,
+        WriteReason::Token,
+        WriteReason::WhiteSpace,
+        WriteReason::Uri,
+        WriteReason::Host,
+        WriteReason::Number,
+        WriteReason::Date,
+        WriteReason::Syntax,
+    ];
+
+    /// Its name in snake case, the same in every language that sees it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            WriteReason::ControlCharacter => "control_character",
+            WriteReason::Empty => "empty",
+            WriteReason::Token => "token",
+            WriteReason::WhiteSpace => "white_space",
+            WriteReason::Uri => "uri",
+            WriteReason::Host => "host",
+            WriteReason::Number => "number",
+            WriteReason::Date => "date",
+            WriteReason::Syntax => "syntax",
+        }
+    }
 }
 
 /// A message that cannot be written, and the field that stands in the way.

@@ -102,8 +102,11 @@ fn sip<'a>(scheme: &'a [u8], start: &'a [u8]) -> Part<'a, Uri<'a>> {
     })
 }
 
+/// Parameters and headers.
+type Tail<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// Splits what follows the authority into `;parameters` and `?headers`.
-fn tail<'a>(rest: &'a [u8]) -> Part<'a, (Option<&'a [u8]>, Option<&'a [u8]>)> {
+fn tail(rest: &[u8]) -> Part<'_, Tail<'_>> {
     match rest {
         [] => Ok((None, None)),
         [b'?', ..] => Ok((None, Some(rest))),

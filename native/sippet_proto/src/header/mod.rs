@@ -9,6 +9,7 @@ pub(crate) mod numbers;
 pub(crate) mod params;
 pub(crate) mod token;
 pub(crate) mod via;
+pub(crate) mod write;
 
 use crate::message::Arena;
 use crate::message::List;

@@ -42,13 +42,15 @@ pub(crate) fn name_addr<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Parsed<'a
     ))
 }
 
+/// The rest from `<` on, if there is one, and the display name.
+type Start<'a> = (Option<&'a [u8]>, &'a [u8]);
+
 /// Finds the `<` and what stands before it; no `<` means the `addr-spec` form.
 #[inline]
-#[allow(clippy::type_complexity, reason = "place and name, both optional")]
 fn display_name<'a>(
     input: &'a [u8],
     scope: &mut Scope<'a>,
-) -> Result<(Option<&'a [u8]>, &'a [u8]), nom::Err<Stop<'a>>> {
+) -> Result<Start<'a>, nom::Err<Stop<'a>>> {
     match input {
         [b'<', ..] => return Ok((Some(input), b"")),
         [b'"', ..] => {
@@ -79,10 +81,7 @@ fn display_name<'a>(
 }
 
 /// A name that is neither a quoted string nor tokens: kept as it stands (`""unknown"" <sip:...>`).
-fn loose_name<'a>(
-    input: &'a [u8],
-    scope: &mut Scope<'a>,
-) -> Result<(Option<&'a [u8]>, &'a [u8]), nom::Err<Stop<'a>>> {
+fn loose_name<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Result<Start<'a>, nom::Err<Stop<'a>>> {
     let mut rest = input;
     loop {
         rest = match rest {

@@ -2,8 +2,12 @@
 
 pub mod lines;
 pub mod parse;
+pub(crate) mod raw;
+pub mod reply;
+pub mod stamp;
 mod start_line;
 pub mod validate;
+mod write;
 
 use crate::error::Defect;
 use crate::header::Headers;
