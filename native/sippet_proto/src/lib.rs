@@ -15,4 +15,6 @@ pub mod uri;
 
 pub use error::{Defect, ParseError, Reason, WriteError, WriteReason};
 pub use limits::Limits;
+pub use message::parse::{Framing, Mode, Options, parse};
 pub use message::{Arena, List, Message};
+pub use uri::{Uri, parse_uri};

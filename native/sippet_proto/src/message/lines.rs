@@ -2,7 +2,7 @@
 //!
 //! Takes all bytes there are, so that an answer can be made to a request that is not fit to be parsed.
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr3};
 
 /// One header field as it stands in the input, its continuation lines included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub struct Lines<'a> {
     body_offset: Option<usize>,
     bare_cr: Option<usize>,
     bare_lf: Option<usize>,
+    nul: Option<usize>,
 }
 
 impl<'a> Lines<'a> {
@@ -49,6 +50,7 @@ impl<'a> Lines<'a> {
             body_offset: None,
             bare_cr: None,
             bare_lf: None,
+            nul: None,
         };
         let end = lines.end_of_line();
         lines.start_line = data.get(start_offset..end).unwrap_or_default();
@@ -80,27 +82,35 @@ impl<'a> Lines<'a> {
         self.bare_lf
     }
 
+    /// The first NUL among the lines read so far.
+    pub fn nul(&self) -> Option<usize> {
+        self.nul
+    }
+
     /// Moves behind the line that starts at `position`; tells where it ends, its line end not counted.
     #[inline]
     fn end_of_line(&mut self) -> usize {
         let mut from = self.position;
         loop {
             let rest = self.data.get(from..).unwrap_or_default();
-            let Some(found) = memchr2(b'\r', b'\n', rest) else {
+            let Some(found) = memchr3(b'\r', b'\n', 0, rest) else {
                 self.position = self.data.len();
                 return self.position;
             };
             let at = from + found;
-            if rest.get(found) == Some(&b'\n') {
-                self.bare_lf.get_or_insert(at);
-                self.position = at + 1;
-                return at;
-            }
-            if rest.get(found + 1) == Some(&b'\n') {
-                self.position = at + 2;
-                return at;
-            }
-            self.bare_cr.get_or_insert(at);
+            match rest.get(found..) {
+                Some([b'\r', b'\n', ..]) => {
+                    self.position = at + 2;
+                    return at;
+                }
+                Some([b'\n', ..]) => {
+                    self.bare_lf.get_or_insert(at);
+                    self.position = at + 1;
+                    return at;
+                }
+                Some([b'\r', ..]) => self.bare_cr.get_or_insert(at),
+                _ => self.nul.get_or_insert(at),
+            };
             from = at + 1;
         }
     }
