@@ -1,27 +1,150 @@
 defmodule Sippet.Native do
-  # The only module that names the NIF: stubs, each with the scheduler it runs on and what bounds it. The layer above
-  # each group of stubs is its only caller.
+  # The only module that names the NIF. Its callers are Sippet.Message and Sippet.URI for the message layer. Each stub
+  # says on which scheduler it runs and what bounds it: a call on a normal scheduler ends within a millisecond.
   @moduledoc false
+
+  alias Sippet.{Message, ParseError, URI, WriteError}
 
   @on_load :load
 
+  # Longer input goes to a dirty scheduler, which costs a hand-over but keeps no other process waiting.
+  @max_normal_bytes 16_384
+
+  # Words that most messages have. As a constant they are literals, which parsed messages refer to instead of having their
+  # own. `native/sippet_nif/src/words.rs` has the same list, and refuses to be loaded with another.
+  @words {"", "sip", "sips", "tel", "urn", "branch", "rport", "received", "tag", "lr", "maddr",
+          "ttl", "expires", "q", "handling", "cause", "text", "transport", "ob", "reg-id",
+          "+sip.instance", "purpose", "charset", "boundary", "level", "duration", "username",
+          "realm", "nonce", "uri", "response", "algorithm", "cnonce", "qop", "nc", "opaque",
+          "stale", "domain", "nextnonce", "*", "0", "1", "5060", "required", "optional",
+          "session", "MD5", "SHA-256", "auth", "auth,auth-int", "00000001", "FALSE", "false",
+          "Digest", "3600", "utf-8", "UTF-8", "application", "sdp", "plain", "multipart", "mixed",
+          "message", "sipfrag", "simple-message-summary", "pidf+xml", "dtmf-relay", "ACK", "BYE",
+          "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER",
+          "REGISTER", "SUBSCRIBE", "UPDATE", "100rel", "timer", "replaces", "path", "outbound",
+          "gruu", "norefersub", "eventlist", "from-change", "histinfo", "join", "precondition",
+          "tdialog", "sec-agree", "identity", "gzip", "OK", "Trying", "Ringing",
+          "Session Progress", "Unauthorized", "Proxy Authentication Required",
+          "Request Terminated", "Not Found", "Busy Here", "Accepted", "127.0.0.1", "::1", ";lr",
+          ";user=phone", ";transport=udp", ";transport=tcp", ";transport=tls", ";transport=ws",
+          ";ob", "Session-Expires", "Min-SE", "Event", "Allow-Events", "Refer-To", "Referred-By",
+          "Path", "Privacy", "RSeq", "RAck", "P-Preferred-Identity", "Subscription-State",
+          "Replaces", "Diversion", "History-Info", "P-Charging-Vector", "P-Access-Network-Info",
+          "Accept-Contact", "SIP-ETag", "Service-Route"}
+
+  @typedoc """
+  `{max_message_bytes, max_fields, max_line_bytes, max_values, max_hops, max_parameters, max_folds}`; nil has the defaults
+  of a stack.
+  """
+  @type limits ::
+          {pos_integer, pos_integer, pos_integer, pos_integer, pos_integer, pos_integer,
+           pos_integer}
+          | nil
+
   @doc false
   def load do
-    path =
-      case :code.priv_dir(:sippet) do
-        {:error, :bad_name} -> Path.join([Path.dirname(:code.which(__MODULE__)), "..", "priv"])
-        priv -> List.to_string(priv)
-      end
+    path = Path.join([priv_dir(), "native", "sippet_nif"])
 
-    path = Path.join([path, "native", "sippet_nif"])
+    case :erlang.load_nif(String.to_charlist(path), @words) do
+      :ok ->
+        :ok
 
-    case :erlang.load_nif(String.to_charlist(path), 0) do
-      :ok -> :ok
-      {:error, {reason, text}} -> {:error, {reason, text}}
+      {:error, {reason, text}} ->
+        hint = """
+        the native code of sippet could not be loaded from #{path}: #{reason}, #{text}
+
+        It is built by `mix compile`, which needs cargo (Rust 1.91 or newer), and loads on Erlang/OTP 25 or newer. A file
+        that was built elsewhere must be for this operating system, C library and processor. If the file is missing or is
+        of another machine, run `mix deps.compile sippet --force`, or set SIPPET_NIF_PATH to a library that fits, first.\
+        """
+
+        # The VM reports only that the module is not available: the reason would be lost.
+        :logger.error(~c"~ts", [hint])
+        {:error, {reason, String.to_charlist(hint)}}
     end
   end
+
+  defp priv_dir do
+    case :code.priv_dir(:sippet) do
+      {:error, :bad_name} -> Path.join([Path.dirname(:code.which(__MODULE__)), "..", "priv"])
+      directory -> List.to_string(directory)
+    end
+  end
+
+  @doc "Parses one message; dirty above 16 KiB. Bounded by the bytes and by `limits`."
+  @spec parse(binary, :whole | :datagram, :lenient | :strict, limits) ::
+          {:ok, Message.t()} | {:error, ParseError.t()}
+  def parse(data, framing, mode, limits) do
+    result =
+      if byte_size(data) <= @max_normal_bytes,
+        do: nif_parse(data, framing, mode, limits, @words),
+        else: nif_parse_dirty(data, framing, mode, limits, @words)
+
+    with {:error, {reason, header, offset, status_code}} <- result do
+      {:error,
+       %ParseError{reason: reason, header: header, offset: offset, status_code: status_code}}
+    end
+  end
+
+  @doc "Writes one message; dirty where the body is above 16 KiB. Bounded by the message."
+  @spec write(Message.t()) :: {:ok, binary} | {:error, WriteError.t()}
+  def write(message) do
+    result =
+      case message do
+        %{body: body} when byte_size(body) > @max_normal_bytes -> nif_write_dirty(message)
+        _ -> nif_write(message)
+      end
+
+    with {:error, {header, reason}} <- result do
+      {:error, %WriteError{header: header, reason: reason}}
+    end
+  end
+
+  @doc "Parses a URI. Normal scheduler; bounded by its bytes, 1 ns each."
+  @spec parse_uri(binary) :: {:ok, URI.t()} | {:error, :invalid}
+  def parse_uri(text), do: nif_parse_uri(text, @words)
+
+  @doc "Writes a URI. Normal scheduler; bounded by its bytes."
+  @spec write_uri(URI.t()) :: {:ok, binary} | {:error, WriteError.t()}
+  def write_uri(uri) do
+    with {:error, reason} <- nif_write_uri(uri) do
+      {:error, %WriteError{header: nil, reason: reason}}
+    end
+  end
+
+  @doc "The reasons of `Sippet.ParseError`. Normal scheduler, constant time."
+  @spec parse_reasons() :: [atom]
+  def parse_reasons, do: :erlang.nif_error(:not_loaded)
+
+  @doc "The reasons of `Sippet.WriteError`. Normal scheduler, constant time."
+  @spec write_reasons() :: [atom]
+  def write_reasons, do: :erlang.nif_error(:not_loaded)
 
   @doc "The version of the library. Normal scheduler, constant time."
   @spec version() :: String.t()
   def version, do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 16 KiB.
+  @doc false
+  def nif_parse(_data, _framing, _mode, _limits, _words), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_parse_dirty(_data, _framing, _mode, _limits, _words), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: the head is bounded by what the program put into it, the body by 16 KiB.
+  @doc false
+  def nif_write(_message), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_write_dirty(_message), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler.
+  @doc false
+  def nif_parse_uri(_text, _words), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler.
+  @doc false
+  def nif_write_uri(_uri), do: :erlang.nif_error(:not_loaded)
 end

@@ -1,6 +1,29 @@
 //! The NIF behind `Sippet.Native`: decodes arguments, calls `sippet_proto`, encodes the answer.
+//!
+//! | module | what |
+//! |---|---|
+//! | `message` | the functions of the message layer |
+//! | `encode`, `decode` | messages as terms, terms as messages |
+//! | `error` | errors as terms |
+//! | `atoms` | every atom, made when the library is loaded |
+//! | `term` | the VM's interface; all unsafe code |
+//! | `words` | strings that need not be made |
+//! | `scratch` | memory that a thread keeps between calls |
 
-rustler::init!("Elixir.Sippet.Native");
+mod atoms;
+mod decode;
+mod encode;
+mod error;
+mod message;
+mod scratch;
+mod term;
+mod words;
+
+rustler::init!("Elixir.Sippet.Native", load = load);
+
+fn load<'a>(env: rustler::Env<'a>, words: rustler::Term<'a>) -> bool {
+    atoms::load(env) && words::Words::are_ours(term::Vm::new(env), words.into())
+}
 
 /// The version of this library, the same as that of the application it was built with.
 #[rustler::nif]

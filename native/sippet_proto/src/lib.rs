@@ -8,8 +8,13 @@
 pub mod error;
 pub mod grammar;
 pub mod header;
+pub mod limits;
 pub mod message;
+pub mod timer;
 pub mod uri;
 
 pub use error::{Defect, ParseError, Reason, WriteError, WriteReason};
+pub use limits::Limits;
+pub use message::parse::{Framing, Mode, Options, parse};
 pub use message::{Arena, List, Message};
+pub use uri::{Uri, parse_uri};

@@ -1,5 +1,17 @@
 //! The typed header fields: one file per shape, each with its grammar, its parser, its writer and their tests.
 
+pub(crate) mod auth;
+pub(crate) mod date;
+pub(crate) mod list;
+pub(crate) mod name;
+pub(crate) mod name_addr;
+pub(crate) mod numbers;
+pub(crate) mod params;
+pub(crate) mod token;
+pub(crate) mod via;
+pub(crate) mod write;
+
+use crate::message::Arena;
 use crate::message::List;
 use crate::message::{Method, Protocol, Version};
 use crate::uri::Uri;
@@ -222,6 +234,61 @@ pub struct Headers<'a> {
     pub www_authenticate: Option<List<'a, Auth<'a>>>,
     /// Every other field, in the order of first appearance.
     pub extensions: List<'a, Extension<'a>>,
+}
+
+impl<'a> Headers<'a> {
+    /// No header field at all.
+    pub fn new_in(arena: &'a Arena) -> Self {
+        Headers {
+            accept: None,
+            accept_encoding: None,
+            accept_language: None,
+            alert_info: None,
+            allow: None,
+            authentication_info: None,
+            authorization: None,
+            call_id: None,
+            call_info: None,
+            contact: None,
+            content_disposition: None,
+            content_encoding: None,
+            content_language: None,
+            content_length: None,
+            content_type: None,
+            cseq: None,
+            date: None,
+            error_info: None,
+            expires: None,
+            from: None,
+            in_reply_to: None,
+            max_forwards: None,
+            mime_version: None,
+            min_expires: None,
+            organization: None,
+            p_asserted_identity: None,
+            priority: None,
+            proxy_authenticate: None,
+            proxy_authorization: None,
+            proxy_require: None,
+            reason: None,
+            record_route: None,
+            reply_to: None,
+            require: None,
+            retry_after: None,
+            route: None,
+            server: None,
+            subject: None,
+            supported: None,
+            timestamp: None,
+            to: None,
+            unsupported: None,
+            user_agent: None,
+            via: None,
+            warning: None,
+            www_authenticate: None,
+            extensions: List::new_in(arena),
+        }
+    }
 }
 
 impl<'a> NameAddr<'a> {

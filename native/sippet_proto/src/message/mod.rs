@@ -1,5 +1,14 @@
 //! A SIP message as borrowed data: the datagram, an arena beside it, and views into both.
 
+pub mod lines;
+pub mod parse;
+pub(crate) mod raw;
+pub mod reply;
+pub mod stamp;
+mod start_line;
+pub mod validate;
+mod write;
+
 use crate::error::Defect;
 use crate::header::Headers;
 use crate::uri::Uri;

@@ -1,0 +1,318 @@
+//! What a server notes in the topmost Via of a request it receives (§18.2.1, RFC 3581 §4), done on the raw bytes.
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+
+use super::lines::Lines;
+use super::raw::{RawParam, RawParams, trimmed};
+
+/// The topmost Via as the peer wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopVia<'a> {
+    /// `UDP` of `SIP/2.0/UDP`.
+    pub protocol: &'a [u8],
+    /// The host of `sent-by`; an IPv6 address without its brackets.
+    pub host: &'a [u8],
+    /// The port of `sent-by`, where one was written and is one.
+    pub port: Option<u16>,
+    /// The `branch` parameter, as it stands.
+    pub branch: Option<&'a [u8]>,
+    /// The `maddr` parameter, as it stands.
+    pub maddr: Option<&'a [u8]>,
+    /// Whether there is an `rport` parameter (RFC 3581 §3).
+    pub rport: bool,
+}
+
+/// Appends the request with `received` and `rport` of its topmost Via set to what is true.
+///
+/// `received` is added if `sent-by` is not the address of `source`, a host name included, or if `rport` is there; a
+/// `received` or `rport` value of the peer's is replaced, or removed. With `force_rport`, all is as if `rport` were
+/// there. Everything else stays as it is, to the byte. `None` where there is no Via, or none that can be understood:
+/// then nothing is changed.
+pub fn stamp_received<'a>(
+    out: &mut Vec<u8>,
+    data: &'a [u8],
+    source: SocketAddr,
+    force_rport: bool,
+) -> Option<TopVia<'a>> {
+    let Some(top) = first_via(data) else {
+        out.extend_from_slice(data);
+        return None;
+    };
+    let (text, offset) = top;
+    let Some(via) = top_via(text) else {
+        out.extend_from_slice(data);
+        return None;
+    };
+    let address = source.ip().to_canonical();
+    let wants_rport = via.rport || force_rport;
+    let wants_received = wants_rport || ip(via.host) != Some(address);
+
+    out.reserve(data.len() + 64);
+    let mut copied = 0;
+    let mut skip_to = |out: &mut Vec<u8>, range: Range<usize>| {
+        out.extend_from_slice(data.get(copied..offset + range.start).unwrap_or_default());
+        copied = offset + range.end;
+    };
+    let (mut has_received, mut has_rport) = (!wants_received, !wants_rport);
+    let mut params = RawParams::new(text);
+    let mut end = trimmed(text, 0..params.position()).end;
+    for param in params.by_ref() {
+        end = param.end.max(param.start + 1);
+        if is_named(text, &param, b"received") {
+            skip_to(out, param.start..end);
+            if !has_received {
+                received(out, address);
+            }
+            has_received = true;
+        } else if is_named(text, &param, b"rport") {
+            skip_to(out, param.start..end);
+            if !has_rport {
+                rport(out, source.port());
+            }
+            has_rport = true;
+        }
+    }
+    skip_to(out, end..end);
+    if !has_received {
+        received(out, address);
+    }
+    if !has_rport {
+        rport(out, source.port());
+    }
+    out.extend_from_slice(data.get(copied..).unwrap_or_default());
+    Some(via)
+}
+
+/// The topmost Via of a message, where there is one that can be understood.
+pub fn topmost_via(data: &[u8]) -> Option<TopVia<'_>> {
+    top_via(first_via(data)?.0)
+}
+
+/// The value of the first Via line, and where it stands.
+fn first_via(data: &[u8]) -> Option<(&[u8], usize)> {
+    let is_via = |name: &[u8]| name.eq_ignore_ascii_case(b"Via") || name.eq_ignore_ascii_case(b"v");
+    Lines::new(data)?
+        .find(|field| field.name.is_some_and(is_via))
+        .map(|field| (field.value, field.value_offset))
+}
+
+fn is_named(text: &[u8], param: &RawParam, name: &[u8]) -> bool {
+    text.get(param.name.clone())
+        .is_some_and(|found| found.eq_ignore_ascii_case(name))
+}
+
+/// `SIP/2.0/UDP host:port;params`, with white space and folds wherever the grammar has them (§20.42).
+fn top_via(text: &[u8]) -> Option<TopVia<'_>> {
+    let params = RawParams::new(text);
+    let head = text.get(..params.position())?;
+    let mut parts = head.splitn(3, |byte| *byte == b'/');
+    let name = parts.next()?;
+    parts.next()?;
+    let rest = parts.next()?;
+    if !name.trim_ascii().eq_ignore_ascii_case(b"SIP") {
+        return None;
+    }
+    let rest = rest.trim_ascii();
+    let gap = rest.iter().position(u8::is_ascii_whitespace)?;
+    let (protocol, sent_by) = rest.split_at(gap);
+    let (host, port) = split_sent_by(sent_by.trim_ascii())?;
+    let mut via = TopVia {
+        protocol,
+        host,
+        port,
+        branch: None,
+        maddr: None,
+        rport: false,
+    };
+    for param in params {
+        let value = param.value.clone().and_then(|value| text.get(value));
+        if is_named(text, &param, b"branch") {
+            via.branch = value;
+        } else if is_named(text, &param, b"maddr") {
+            via.maddr = value;
+        } else if is_named(text, &param, b"rport") {
+            via.rport = true;
+        }
+    }
+    Some(via)
+}
+
+/// `host [COLON port]`
+fn split_sent_by(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    let (host, rest) = match text {
+        [b'[', start @ ..] => {
+            let end = memchr::memchr(b']', start)?;
+            (start.get(..end)?, start.get(end + 1..)?)
+        }
+        _ => {
+            let end = memchr::memchr(b':', text).unwrap_or(text.len());
+            text.split_at(end)
+        }
+    };
+    let port = match rest.trim_ascii() {
+        [b':', digits @ ..] => std::str::from_utf8(digits.trim_ascii())
+            .ok()
+            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|digits| digits.parse().ok()),
+        _ => None,
+    };
+    let host = host.trim_ascii();
+    (!host.is_empty()).then_some((host, port))
+}
+
+/// The address that a host is, if it is one; an IPv4 address mapped into IPv6 is the former.
+fn ip(host: &[u8]) -> Option<IpAddr> {
+    let address: IpAddr = std::str::from_utf8(host).ok()?.parse().ok()?;
+    Some(address.to_canonical())
+}
+
+/// IPv6 goes without brackets here (§25.1, `via-received`).
+fn received(out: &mut Vec<u8>, address: IpAddr) {
+    // A vector takes all that is written to it.
+    let _ = write!(out, ";received={address}");
+}
+
+fn rport(out: &mut Vec<u8>, port: u16) {
+    let _ = write!(out, ";rport={port}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamped(via: &str, source: &str, force_rport: bool) -> String {
+        let request = format!("OPTIONS sip:b SIP/2.0\r\n{via}\r\nVia: SIP/2.0/UDP c;rport\r\n\r\nv: x;rport");
+        let mut out = b"before".to_vec();
+        stamp_received(&mut out, request.as_bytes(), source.parse().unwrap(), force_rport);
+        let text = String::from_utf8(out).unwrap();
+        let text = text.strip_prefix("beforeOPTIONS sip:b SIP/2.0\r\n").unwrap();
+        let end = "\r\nVia: SIP/2.0/UDP c;rport\r\n\r\nv: x;rport";
+        text.strip_suffix(end).unwrap().to_string()
+    }
+
+    #[test]
+    fn received_is_added_where_sent_by_is_another_18_2_1() {
+        for (via, source, expected) in [
+            (
+                "Via: SIP/2.0/UDP bobspc.biloxi.com:5060",
+                "192.0.2.4:5060",
+                "Via: SIP/2.0/UDP bobspc.biloxi.com:5060;received=192.0.2.4",
+            ),
+            ("v:SIP/2.0/UDP 192.0.2.4;branch=x", "192.0.2.4:5060", "v:SIP/2.0/UDP 192.0.2.4;branch=x"),
+            (
+                "VIA : SIP / 2.0 / UDP [2001:DB8:0::1] : 5070 ;branch=x \r\n\t, SIP/2.0/UDP d",
+                "[2001:db8::1]:5070",
+                "VIA : SIP / 2.0 / UDP [2001:DB8:0::1] : 5070 ;branch=x \r\n\t, SIP/2.0/UDP d",
+            ),
+            (
+                "Via: SIP/2.0/TCP [2001:db8::1];branch=x, SIP/2.0/UDP d",
+                "[2001:db8::2]:5070",
+                "Via: SIP/2.0/TCP [2001:db8::1];branch=x;received=2001:db8::2, SIP/2.0/UDP d",
+            ),
+            (
+                "Via: SIP/2.0/UDP 192.0.2.4",
+                "[::ffff:192.0.2.4]:5060",
+                "Via: SIP/2.0/UDP 192.0.2.4",
+            ),
+        ] {
+            assert_eq!(stamped(via, source, false), expected);
+        }
+    }
+
+    #[test]
+    fn what_the_peer_says_of_its_address_is_replaced() {
+        for (via, expected) in [
+            (
+                "Via: SIP/2.0/UDP a;received=10.0.0.1;branch=x",
+                "Via: SIP/2.0/UDP a;received=192.0.2.4;branch=x",
+            ),
+            (
+                "Via: SIP/2.0/UDP 192.0.2.4;Received=10.0.0.1 ;branch=x",
+                "Via: SIP/2.0/UDP 192.0.2.4 ;branch=x",
+            ),
+            (
+                "Via: SIP/2.0/UDP a;received=1.1.1.1;received=2.2.2.2",
+                "Via: SIP/2.0/UDP a;received=192.0.2.4",
+            ),
+        ] {
+            assert_eq!(stamped(via, "192.0.2.4:9988", false), expected);
+        }
+    }
+
+    #[test]
+    fn rport_is_answered_with_the_port_and_received_rfc_3581_4() {
+        // The request and the forwarded form of RFC 3581 §6.
+        assert_eq!(
+            stamped("Via: SIP/2.0/UDP 10.1.1.1:4540;rport;branch=z9hG4bKkjshdyff", "192.0.2.1:9988", false),
+            "Via: SIP/2.0/UDP 10.1.1.1:4540;rport=9988;branch=z9hG4bKkjshdyff;received=192.0.2.1"
+        );
+        for (via, expected) in [
+            (
+                "Via: SIP/2.0/UDP 192.0.2.1:9988 ; RPORT ;branch=x",
+                "Via: SIP/2.0/UDP 192.0.2.1:9988 ;rport=9988 ;branch=x;received=192.0.2.1",
+            ),
+            (
+                "Via: SIP/2.0/UDP 192.0.2.1;rport=abc;rport",
+                "Via: SIP/2.0/UDP 192.0.2.1;rport=9988;received=192.0.2.1",
+            ),
+        ] {
+            assert_eq!(stamped(via, "192.0.2.1:9988", false), expected);
+        }
+    }
+
+    #[test]
+    fn rport_is_added_unasked_when_forced() {
+        assert_eq!(
+            stamped("Via: SIP/2.0/UDP 192.0.2.1;branch=x", "192.0.2.1:9988", true),
+            "Via: SIP/2.0/UDP 192.0.2.1;branch=x;received=192.0.2.1;rport=9988"
+        );
+    }
+
+    #[test]
+    fn quotes_folds_and_lists_do_not_confuse() {
+        assert_eq!(
+            stamped(
+                "Via:\r\n SIP/2.0/UDP\r\n\ta;x=\"\\\";rport, y\"\r\n ;rport\r\n , SIP/2.0/UDP d;rport",
+                "192.0.2.1:9988",
+                false
+            ),
+            "Via:\r\n SIP/2.0/UDP\r\n\ta;x=\"\\\";rport, y\"\r\n ;rport=9988;received=192.0.2.1\r\n , SIP/2.0/UDP d;rport"
+        );
+    }
+
+    #[test]
+    fn what_is_no_via_stays_as_it_is() {
+        for data in [
+            &b""[..],
+            b"\r\n\r\n",
+            b"OPTIONS sip:b SIP/2.0\r\n\r\n",
+            b"OPTIONS sip:b SIP/2.0\r\nVia:\r\n\r\n",
+            b"OPTIONS sip:b SIP/2.0\r\nVia: ,,;rport\r\n\r\n",
+            b"OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/UDP ;rport\r\n\r\n",
+            b"OPTIONS sip:b SIP/2.0\r\nVia: HTTP/1.1/TCP a;rport\r\n\r\n",
+        ] {
+            let mut out = Vec::new();
+            let source = "192.0.2.1:9988".parse().unwrap();
+            assert_eq!(stamp_received(&mut out, data, source, true), None);
+            assert_eq!(out, data);
+        }
+    }
+
+    #[test]
+    fn the_topmost_via_is_told_in_its_parts() {
+        let data = b"OPTIONS sip:b SIP/2.0\r\nv: SIP/2.0/TLS [2001:db8::9:1]:5061;maddr=a;rport;branch=z9hG4bK1\r\n";
+        assert_eq!(
+            topmost_via(data),
+            Some(TopVia {
+                protocol: b"TLS",
+                host: b"2001:db8::9:1",
+                port: Some(5061),
+                branch: Some(b"z9hG4bK1"),
+                maddr: Some(b"a"),
+                rport: true,
+            })
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! The corpus vectors of URIs: what is one, what is none, and into which pieces it falls.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sippet_proto::{Uri, parse_uri};
+
+fn vectors(name: &str) -> Option<Value> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
+    let corpus = std::env::var_os("SIPPET_CORPUS").map_or(beside, PathBuf::from);
+    if !corpus.is_dir() {
+        println!("did not run: no corpus at {}", corpus.display());
+        return None;
+    }
+    let text = fs::read(corpus.join("vectors").join(name)).unwrap();
+    Some(serde_json::from_slice(&text).unwrap())
+}
+
+fn rows<'a>(vectors: &'a Value, name: &str) -> &'a [Value] {
+    vectors[name].as_array().unwrap()
+}
+
+fn unescape(text: &[u8]) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        if let (b'%', [high, low, behind @ ..]) = (first, behind) {
+            let digits = String::from_utf8(vec![*high, *low]).unwrap();
+            bytes.push(u8::from_str_radix(&digits, 16).unwrap());
+            rest = behind;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+fn pairs(text: Option<&[u8]>, separator: u8) -> Value {
+    let text = text.unwrap_or_default();
+    let parts = text
+        .get(1..)
+        .unwrap_or_default()
+        .split(|byte| *byte == separator);
+    let pairs = parts.filter(|part| !part.is_empty()).map(|part| {
+        let mut sides = part.splitn(2, |byte| *byte == b'=');
+        let name = unescape(sides.next().unwrap());
+        (name, sides.next().map(unescape).into())
+    });
+    Value::Object(pairs.collect())
+}
+
+fn check_pieces(uri: &Uri<'_>, expect: &Value, text: &str) {
+    let mut sides = uri
+        .userinfo
+        .into_iter()
+        .flat_map(|info| info.splitn(2, |byte| *byte == b':'));
+    let user: Value = sides.next().map(unescape).into();
+    let password: Value = sides.next().map(unescape).into();
+    let host = String::from_utf8(uri.host.unwrap().to_vec()).unwrap();
+    let expected_host = expect["host"].as_str().unwrap();
+    assert_eq!(
+        uri.scheme,
+        expect["scheme"].as_str().unwrap().as_bytes(),
+        "{text}"
+    );
+    assert_eq!(user, expect["user"], "{text}");
+    assert_eq!(password, expect["password"], "{text}");
+    assert_eq!(host, expected_host.trim_matches(['[', ']']), "{text}");
+    assert_eq!(Value::from(uri.port), expect["port"], "{text}");
+    assert_eq!(pairs(uri.parameters, b';'), expect["params"], "{text}");
+    assert_eq!(pairs(uri.headers, b'&'), expect["headers"], "{text}");
+}
+
+#[test]
+fn sip_uris() {
+    let Some(vectors) = vectors("uri_parse.json") else {
+        return;
+    };
+    for row in rows(&vectors, "uris") {
+        let text = row["uri"].as_str().unwrap();
+        let result = parse_uri(text.as_bytes());
+        assert_eq!(result.is_ok(), row["valid"] == true, "{row} {result:?}");
+        if let Ok(uri) = result {
+            check_pieces(&uri, &row["expect"], text);
+        }
+    }
+    println!("{} rows judged", rows(&vectors, "uris").len());
+}
+
+#[test]
+fn uris_to_compare_are_uris() {
+    let Some(vectors) = vectors("uri_equivalence.json") else {
+        return;
+    };
+    for row in rows(&vectors, "pairs") {
+        for side in ["a", "b"] {
+            let text = row[side].as_str().unwrap();
+            assert!(parse_uri(text.as_bytes()).is_ok(), "{text}");
+        }
+    }
+    println!("{} rows judged", rows(&vectors, "pairs").len());
+}
+
+#[test]
+fn tel_uris() {
+    let Some(vectors) = vectors("tel_uris.json") else {
+        return;
+    };
+    for row in rows(&vectors, "valid") {
+        let text = row["uri"].as_str().unwrap();
+        let result = parse_uri(text.as_bytes());
+        if row["either"] == true {
+            continue;
+        }
+        let uri = result.unwrap_or_else(|reason| panic!("{text}: {reason}"));
+        let number = String::from_utf8(uri.host.unwrap().to_vec()).unwrap();
+        let number = number.replace(['-', '.', '(', ')'], "");
+        assert_eq!(number, row["number"].as_str().unwrap(), "{text}");
+        assert_eq!(pairs(uri.parameters, b';'), row["params"], "{text}");
+    }
+    for row in rows(&vectors, "invalid") {
+        let text = row["uri"].as_str().unwrap();
+        assert!(parse_uri(text.as_bytes()).is_err(), "{row}");
+    }
+    let judged = rows(&vectors, "valid").len() + rows(&vectors, "invalid").len();
+    println!("{judged} rows judged");
+}
