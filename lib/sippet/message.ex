@@ -674,7 +674,7 @@ defmodule Sippet.Message do
       ...>   Sippet.Message.parse(["SIP/2.0 200 OK\\r\\n", "CSeq: 1 INVITE\\r\\n", "l: 4\\r\\n\\r\\n", "v=0\\n"])
       iex> {message.headers, message.body}
       {%{content_length: 4, cseq: {1, :invite}}, "v=0\\n"}
-      iex> {:error, error} = Sippet.Message.parse("INVITE sip:biloxi.com SIP/7.0\\r\\n\\r\\n")
+      iex> {:error, error} = Sippet.Message.parse("BYE sip:a.example SIP/7.0\\r\\n\\r\\n", framing: :datagram)
       iex> error.status_code
       505
   """

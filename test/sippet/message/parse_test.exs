@@ -184,7 +184,7 @@ defmodule Sippet.Message.ParseTest do
       assert {:ok, message} = Message.parse(text)
       assert message.headers["Date"] == ["yesterday"]
       refute is_map_key(message.headers, :date)
-      assert [%{header: :date, reason: :date, offset: offset}] = message.defects
+      assert [%{header: "Date", reason: :date, offset: offset}] = message.defects
       assert binary_part(text, offset, 9) == "yesterday"
 
       assert {:error, %ParseError{header: :date, reason: :date}} =
