@@ -13,13 +13,19 @@ defmodule Sippet.WriteError do
   # The reasons of the writer (`sippet_proto::WriteReason`) and of what turns terms into messages, each with its sentence.
   @reasons [
     control_character: "there is a CR, LF or NUL in the value",
+    empty: "the value, or a part of it, is empty",
+    token: "a part of the value is not a token",
+    white_space: "the value begins or ends with white space",
+    uri: "a URI is malformed, or has no scheme, or neither host nor authority",
+    host: "the host is malformed",
+    number: "a number is out of bounds",
+    date: "the date is not in the calendar",
+    syntax: "the value is malformed",
     invalid_term: "the value has not the documented shape",
     unknown_header:
-      "there is no header field of that name; others than the documented ones have a string as key",
-    unknown_method: "the method is an atom that names none; give others as a string",
-    unknown_protocol: "the protocol is an atom that names none; give others as a string",
-    invalid_uri:
-      "the URI has no scheme, has neither host nor authority, or is text that is no URI"
+      "no header field has this atom as key; fields that are not documented have a string",
+    unknown_method: "the method is an atom that names none; give any other as a string",
+    unknown_protocol: "the protocol is an atom that names none; give any other as a string"
   ]
 
   @typedoc """

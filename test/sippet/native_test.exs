@@ -4,8 +4,8 @@ defmodule Sippet.NativeTest do
   alias Sippet.{Message, Native, ParseError, URI, WriteError}
   alias Sippet.Message.{RequestLine, StatusLine}
 
-  defp parse!(text, framing \\ :whole) do
-    assert {:ok, message} = Native.parse(text, framing, :lenient, nil)
+  defp parse!(text) do
+    assert {:ok, message} = Native.parse(text, :whole, :lenient, nil)
     message
   end
 
@@ -269,7 +269,8 @@ defmodule Sippet.NativeTest do
     end
 
     test "each is written so that it is parsed to the same term" do
-      for {_section, line, {key, value}} <- unquote(Macro.escape(rows)) do
+      # Content-Length is the body's, whatever the map says.
+      for {_section, line, {key, value}} <- unquote(Macro.escape(rows)), key != :content_length do
         message = %Message{
           start_line: StatusLine.new(200),
           headers: %{key => value},
@@ -327,9 +328,9 @@ defmodule Sippet.NativeTest do
     end
 
     test "an incomplete one is refused" do
-      assert {:error, %WriteError{reason: :invalid_uri}} = Native.write_uri(%URI{scheme: "sip"})
-      assert {:error, %WriteError{reason: :invalid_uri}} = Native.write_uri(%URI{host: "a"})
-      assert {:error, %WriteError{reason: :invalid_uri}} = Native.write_uri("no scheme")
+      assert {:error, %WriteError{reason: :uri}} = Native.write_uri(%URI{scheme: "sip"})
+      assert {:error, %WriteError{reason: :uri}} = Native.write_uri(%URI{host: "a"})
+      assert {:error, %WriteError{reason: :uri}} = Native.write_uri("no scheme")
       assert {:error, %WriteError{reason: :invalid_term}} = Native.write_uri(5060)
 
       assert {:error, %WriteError{reason: :invalid_term}} =
@@ -392,7 +393,7 @@ defmodule Sippet.NativeTest do
                {:start_line, :unknown_method}
 
       assert refused(start_line: %RequestLine{method: :bye, request_uri: "a"}) ==
-               {:start_line, :invalid_uri}
+               {:start_line, :uri}
     end
 
     test "start line, headers and body must be of their kind" do
@@ -463,10 +464,10 @@ defmodule Sippet.NativeTest do
 
     test "a message above 16 KiB is parsed and written like any other" do
       body = String.duplicate("0123456789abcdef", 2_000)
-      message = parse!("SIP/2.0 200 OK\r\nl: 32000\r\n\r\n" <> body, :datagram)
+      message = parse!("SIP/2.0 200 OK\r\nl: 32000\r\n\r\n" <> body)
       assert message.body == body
       assert {:ok, text} = Native.write(message)
-      assert parse!(text, :datagram) == message
+      assert parse!(text) == message
     end
 
     test "a message that needs much memory leaves none behind" do

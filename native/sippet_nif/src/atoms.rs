@@ -202,11 +202,14 @@ impl Atoms {
         self.reasons.iter().map(|(_, atom)| *atom).collect()
     }
 
-    /// All reasons for which writing can fail: the writer's, then the decoder's.
+    /// All reasons for which writing can fail: the writer's and the decoder's.
     pub fn all_write_reasons(&self) -> Vec<Atom> {
         let written = self.write_reasons.iter().map(|(_, atom)| *atom);
         let refused = self.refusals.iter().map(|(_, atom)| *atom);
-        written.chain(refused).collect()
+        let mut all: Vec<Atom> = written.chain(refused).collect();
+        all.sort_unstable_by_key(|atom| atom.as_c_arg());
+        all.dedup();
+        all
     }
 }
 

@@ -17,8 +17,9 @@ pub enum Refusal {
     UnknownMethod,
     /// A protocol given as an atom that is not in the list of protocols.
     UnknownProtocol,
-    /// A string where a URI belongs, which is not one; or a URI without scheme, or without host and authority.
-    InvalidUri,
+    /// A string where a URI belongs, which is not one; or a URI without scheme, or without host and authority. The writer
+    /// has the same reason.
+    Uri,
 }
 
 impl Refusal {
@@ -28,7 +29,7 @@ impl Refusal {
         Refusal::UnknownHeader,
         Refusal::UnknownMethod,
         Refusal::UnknownProtocol,
-        Refusal::InvalidUri,
+        Refusal::Uri,
     ];
 
     /// Its name in snake case.
@@ -38,7 +39,7 @@ impl Refusal {
             Refusal::UnknownHeader => "unknown_header",
             Refusal::UnknownMethod => "unknown_method",
             Refusal::UnknownProtocol => "unknown_protocol",
-            Refusal::InvalidUri => "invalid_uri",
+            Refusal::Uri => "uri",
         }
     }
 }

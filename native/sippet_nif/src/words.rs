@@ -165,11 +165,6 @@ words!(
 pub struct Words<'e>(&'e [Raw<'e>]);
 
 impl<'e> Words<'e> {
-    /// None.
-    pub fn none() -> Words<'e> {
-        Words(&[])
-    }
-
     /// A tuple of as many strings as [`WORDS`] has. That they are the same was seen when the library was loaded.
     pub fn new(vm: Vm<'e>, tuple: Raw<'e>) -> Option<Words<'e>> {
         vm.elements(tuple)

@@ -5,7 +5,7 @@ use sippet_proto::header::{
     Auth, CSeq, Contact, Date, Extension, Headers, Info, MediaType, MimeVersion, NameAddr, Param,
     Params, RetryAfter, Timestamp, TokenParams, Via, Warning,
 };
-use sippet_proto::message::{Arena, List};
+use sippet_proto::message::List;
 
 use super::{Decoded, Decoder, Refused};
 use crate::atoms::HeaderKey;
@@ -16,8 +16,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     /// `%Sippet.Message{}.headers`
     pub fn headers(&self, map: Raw<'e>) -> Result<Headers<'a>, Refused<'e>> {
         let refused = |field| move |refusal| Refused { field, refusal };
-        let mut headers = empty(self.arena);
-        let mut typed = 0_u64;
+        let mut headers = Headers::new_in(self.arena);
         let pairs = self
             .vm
             .pairs(map)
@@ -33,15 +32,10 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
                     .header(key.bits())
                     .ok_or(Refusal::UnknownHeader)
                     .map_err(refused(key))?;
-                typed |= 1 << known as u64;
                 self.header(known, value, &mut headers)
                     .map_err(refused(key))?;
             }
         }
-        // A malformed field that was kept as text gives way to the value that was set since.
-        headers.extensions.retain(|extension| {
-            HeaderKey::from_name(extension.name).is_none_or(|key| typed & (1 << key as u64) == 0)
-        });
         // A large map has no order of its own.
         headers
             .extensions
@@ -320,57 +314,5 @@ fn days_in_month(year: u16, month: u8) -> u8 {
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
-    }
-}
-
-fn empty(arena: &Arena) -> Headers<'_> {
-    Headers {
-        accept: None,
-        accept_encoding: None,
-        accept_language: None,
-        alert_info: None,
-        allow: None,
-        authentication_info: None,
-        authorization: None,
-        call_id: None,
-        call_info: None,
-        contact: None,
-        content_disposition: None,
-        content_encoding: None,
-        content_language: None,
-        content_length: None,
-        content_type: None,
-        cseq: None,
-        date: None,
-        error_info: None,
-        expires: None,
-        from: None,
-        in_reply_to: None,
-        max_forwards: None,
-        mime_version: None,
-        min_expires: None,
-        organization: None,
-        p_asserted_identity: None,
-        priority: None,
-        proxy_authenticate: None,
-        proxy_authorization: None,
-        proxy_require: None,
-        reason: None,
-        record_route: None,
-        reply_to: None,
-        require: None,
-        retry_after: None,
-        route: None,
-        server: None,
-        subject: None,
-        supported: None,
-        timestamp: None,
-        to: None,
-        unsupported: None,
-        user_agent: None,
-        via: None,
-        warning: None,
-        www_authenticate: None,
-        extensions: List::new_in(arena),
     }
 }

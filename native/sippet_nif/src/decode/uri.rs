@@ -1,6 +1,5 @@
 //! `%Sippet.URI{}`, or the text of one.
 
-use bumpalo::collections::Vec as ArenaVec;
 use sippet_proto::message::Arena;
 use sippet_proto::uri::Uri;
 
@@ -18,12 +17,12 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     /// `%Sippet.URI{}`, or a string that is parsed.
     pub fn uri(&self, term: Raw<'e>) -> Decoded<Uri<'a>> {
         if let Some(text) = self.vm.bytes(term) {
-            return sippet_proto::parse_uri(text).map_err(|_| Refusal::InvalidUri);
+            return sippet_proto::parse_uri(text).map_err(|_| Refusal::Uri);
         }
         let atoms = self.atoms;
         self.is_struct(term, atoms.uri_struct)?;
         let text = |key| self.optional(self.field(term, key)?);
-        let scheme = text(atoms.scheme)?.ok_or(Refusal::InvalidUri)?;
+        let scheme = text(atoms.scheme)?.ok_or(Refusal::Uri)?;
         let authority = text(atoms.authority)?;
         let userinfo = text(atoms.userinfo)?;
         let host = text(atoms.host)?;
@@ -34,8 +33,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             Some(self.integer::<u16>(port)?)
         };
         let (authority, port) = match host {
-            None => (Some(authority.ok_or(Refusal::InvalidUri)?), None),
-            Some(host) => self.settle(scheme, authority, userinfo, host, port),
+            None => (Some(authority.ok_or(Refusal::Uri)?), None),
+            Some(host) => settle(scheme, authority, userinfo, host, port),
         };
         Ok(Uri {
             scheme,
@@ -47,50 +46,23 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             headers: text(atoms.headers_key)?,
         })
     }
+}
 
-    /// The authority and the port to write. User, host and port are what a program changes; the authority is believed as
-    /// long as it agrees with them, and tells whether a default port was written.
-    fn settle(
-        &self,
-        scheme: &[u8],
-        authority: Option<&'a [u8]>,
-        userinfo: Option<&'a [u8]>,
-        host: &'a [u8],
-        port: Option<u16>,
-    ) -> (Option<&'a [u8]>, Option<u16>) {
-        let default = default_port(scheme);
-        let shown = authority.and_then(|authority| shown_port(authority, userinfo, host));
-        match shown {
-            Some(None) if port.is_none() || port == default => (authority, None),
-            Some(Some(shown)) if Some(shown) == port => (authority, port),
-            _ => {
-                let port = port.filter(|port| Some(*port) != default);
-                (Some(self.authority(userinfo, host, port)), port)
-            }
-        }
-    }
-
-    fn authority(&self, userinfo: Option<&[u8]>, host: &'a [u8], port: Option<u16>) -> &'a [u8] {
-        let bracketed = needs_brackets(host);
-        if userinfo.is_none() && port.is_none() && !bracketed {
-            return host;
-        }
-        let mut text = ArenaVec::new_in(self.arena);
-        if let Some(userinfo) = userinfo {
-            text.extend_from_slice(userinfo);
-            text.push(b'@');
-        }
-        if bracketed {
-            text.push(b'[');
-            text.extend_from_slice(host);
-            text.push(b']');
-        } else {
-            text.extend_from_slice(host);
-        }
-        if let Some(port) = port {
-            text.extend_from_slice(bumpalo::format!(in self.arena, ":{}", port).as_bytes());
-        }
-        text.into_bump_slice()
+/// The authority and the port to write. User, host and port are what a program changes; the authority is believed as
+/// long as it agrees with them, and tells whether a default port was written. Without it the writer puts them together.
+fn settle<'a>(
+    scheme: &[u8],
+    authority: Option<&'a [u8]>,
+    userinfo: Option<&[u8]>,
+    host: &[u8],
+    port: Option<u16>,
+) -> (Option<&'a [u8]>, Option<u16>) {
+    let default = default_port(scheme);
+    let shown = authority.and_then(|authority| shown_port(authority, userinfo, host));
+    match shown {
+        Some(None) if port.is_none() || port == default => (authority, None),
+        Some(Some(shown)) if Some(shown) == port => (authority, port),
+        _ => (None, port.filter(|port| Some(*port) != default)),
     }
 }
 

@@ -145,9 +145,8 @@ fn copied(name: &[u8]) -> Option<usize> {
 
 /// Neither empty nor with bytes that another element could take for the end of a field.
 fn is_usable(value: &[u8]) -> bool {
-    let has_bare_cr = || {
-        memchr::memchr_iter(b'\r', value).any(|at| value.get(at + 1) != Some(&b'\n'))
-    };
+    let has_bare_cr =
+        || memchr::memchr_iter(b'\r', value).any(|at| value.get(at + 1) != Some(&b'\n'));
     !value.is_empty() && !has_loose_nul(value) && !has_bare_cr()
 }
 
@@ -293,7 +292,11 @@ mod tests {
     #[test]
     fn a_100_has_the_timestamp_and_no_new_tag_8_2_6() {
         let salvage = Salvage::scan(REQUEST).unwrap();
-        let trying = Reply { status_code: 100, reason_phrase: b"Trying", ..BAD_REQUEST };
+        let trying = Reply {
+            status_code: 100,
+            reason_phrase: b"Trying",
+            ..BAD_REQUEST
+        };
         let text = written(&salvage, &trying);
         assert!(text.contains("\r\nTo: Bob <sip:bob@biloxi.com>\r\n"));
         assert!(text.contains("\r\nTimestamp: 54.2\r\n"));
@@ -301,7 +304,11 @@ mod tests {
 
     #[test]
     fn a_tag_that_is_there_stays() {
-        for to in ["To: <sip:b>;tag=1\r\n", "To: sip:b ; TAG=1\r\n", "To: sip:b;tag\r\n"] {
+        for to in [
+            "To: <sip:b>;tag=1\r\n",
+            "To: sip:b ; TAG=1\r\n",
+            "To: sip:b;tag\r\n",
+        ] {
             let mut request = without("t:");
             request.splice(17..17, to.bytes());
             let salvage = Salvage::scan(&request).unwrap();
@@ -313,7 +320,11 @@ mod tests {
     #[test]
     fn our_own_response_can_be_the_source() {
         let salvage = Salvage::scan(REQUEST).unwrap();
-        let ringing = Reply { status_code: 180, reason_phrase: b"Ringing", ..BAD_REQUEST };
+        let ringing = Reply {
+            status_code: 180,
+            reason_phrase: b"Ringing",
+            ..BAD_REQUEST
+        };
         let provisional = written(&salvage, &ringing).into_bytes();
         assert!(Salvage::scan(&provisional).is_none());
         let salvage = Salvage::scan_response(&provisional).unwrap();
@@ -358,15 +369,30 @@ mod tests {
         let salvage = Salvage::scan(REQUEST).unwrap();
         let mut out = b"x".to_vec();
         for reply in [
-            Reply { reason_phrase: b"a\r\nb", ..BAD_REQUEST },
-            Reply { to_tag: Some(b"a\r\nb"), ..BAD_REQUEST },
-            Reply { extra: &[(b"a\n", b"b")], ..BAD_REQUEST },
-            Reply { extra: &[(b"a", b"b\n")], ..BAD_REQUEST },
+            Reply {
+                reason_phrase: b"a\r\nb",
+                ..BAD_REQUEST
+            },
+            Reply {
+                to_tag: Some(b"a\r\nb"),
+                ..BAD_REQUEST
+            },
+            Reply {
+                extra: &[(b"a\n", b"b")],
+                ..BAD_REQUEST
+            },
+            Reply {
+                extra: &[(b"a", b"b\n")],
+                ..BAD_REQUEST
+            },
         ] {
             let error = write_reply(&mut out, &salvage, &reply).unwrap_err();
             assert_eq!(error.reason, WriteReason::ControlCharacter);
         }
-        let reply = Reply { status_code: 700, ..BAD_REQUEST };
+        let reply = Reply {
+            status_code: 700,
+            ..BAD_REQUEST
+        };
         assert!(write_reply(&mut out, &salvage, &reply).is_err());
         assert_eq!(out, b"x");
     }

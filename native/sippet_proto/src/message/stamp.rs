@@ -183,11 +183,19 @@ mod tests {
     use super::*;
 
     fn stamped(via: &str, source: &str, force_rport: bool) -> String {
-        let request = format!("OPTIONS sip:b SIP/2.0\r\n{via}\r\nVia: SIP/2.0/UDP c;rport\r\n\r\nv: x;rport");
+        let request =
+            format!("OPTIONS sip:b SIP/2.0\r\n{via}\r\nVia: SIP/2.0/UDP c;rport\r\n\r\nv: x;rport");
         let mut out = b"before".to_vec();
-        stamp_received(&mut out, request.as_bytes(), source.parse().unwrap(), force_rport);
+        stamp_received(
+            &mut out,
+            request.as_bytes(),
+            source.parse().unwrap(),
+            force_rport,
+        );
         let text = String::from_utf8(out).unwrap();
-        let text = text.strip_prefix("beforeOPTIONS sip:b SIP/2.0\r\n").unwrap();
+        let text = text
+            .strip_prefix("beforeOPTIONS sip:b SIP/2.0\r\n")
+            .unwrap();
         let end = "\r\nVia: SIP/2.0/UDP c;rport\r\n\r\nv: x;rport";
         text.strip_suffix(end).unwrap().to_string()
     }
@@ -200,7 +208,11 @@ mod tests {
                 "192.0.2.4:5060",
                 "Via: SIP/2.0/UDP bobspc.biloxi.com:5060;received=192.0.2.4",
             ),
-            ("v:SIP/2.0/UDP 192.0.2.4;branch=x", "192.0.2.4:5060", "v:SIP/2.0/UDP 192.0.2.4;branch=x"),
+            (
+                "v:SIP/2.0/UDP 192.0.2.4;branch=x",
+                "192.0.2.4:5060",
+                "v:SIP/2.0/UDP 192.0.2.4;branch=x",
+            ),
             (
                 "VIA : SIP / 2.0 / UDP [2001:DB8:0::1] : 5070 ;branch=x \r\n\t, SIP/2.0/UDP d",
                 "[2001:db8::1]:5070",
@@ -245,7 +257,11 @@ mod tests {
     fn rport_is_answered_with_the_port_and_received_rfc_3581_4() {
         // The request and the forwarded form of RFC 3581 §6.
         assert_eq!(
-            stamped("Via: SIP/2.0/UDP 10.1.1.1:4540;rport;branch=z9hG4bKkjshdyff", "192.0.2.1:9988", false),
+            stamped(
+                "Via: SIP/2.0/UDP 10.1.1.1:4540;rport;branch=z9hG4bKkjshdyff",
+                "192.0.2.1:9988",
+                false
+            ),
             "Via: SIP/2.0/UDP 10.1.1.1:4540;rport=9988;branch=z9hG4bKkjshdyff;received=192.0.2.1"
         );
         for (via, expected) in [
@@ -265,7 +281,11 @@ mod tests {
     #[test]
     fn rport_is_added_unasked_when_forced() {
         assert_eq!(
-            stamped("Via: SIP/2.0/UDP 192.0.2.1;branch=x", "192.0.2.1:9988", true),
+            stamped(
+                "Via: SIP/2.0/UDP 192.0.2.1;branch=x",
+                "192.0.2.1:9988",
+                true
+            ),
             "Via: SIP/2.0/UDP 192.0.2.1;branch=x;received=192.0.2.1;rport=9988"
         );
     }

@@ -3,8 +3,8 @@
 use crate::error::{Field, WriteError, WriteReason};
 use crate::header::name::{Known, look_up};
 use crate::header::write::auth::{self, Role};
-use crate::header::write::{Written, all, number, text, token, values};
 use crate::header::write::{TEXT, uri};
+use crate::header::write::{Written, all, number, text, token, values};
 use crate::header::{Auth, Contact, Headers};
 use crate::message::{List, Message, RequestLine, StartLine, StatusLine};
 
@@ -114,10 +114,20 @@ fn header_fields<'a>(out: &mut Vec<u8>, headers: &Headers<'a>) -> Fields<'a> {
 
     hops(out, "Via: ", &headers.via, values::via)?;
     hops(out, "Route: ", &headers.route, values::name_addr)?;
-    hops(out, "Record-Route: ", &headers.record_route, values::name_addr)?;
+    hops(
+        out,
+        "Record-Route: ",
+        &headers.record_route,
+        values::name_addr,
+    )?;
     joined(out, "Proxy-Require: ", &headers.proxy_require, plain)?;
     one(out, "Max-Forwards: ", &headers.max_forwards, count)?;
-    each(out, "Proxy-Authorization: ", &headers.proxy_authorization, credentials)?;
+    each(
+        out,
+        "Proxy-Authorization: ",
+        &headers.proxy_authorization,
+        credentials,
+    )?;
 
     one(out, "From: ", &headers.from, values::name_addr)?;
     one(out, "To: ", &headers.to, values::name_addr)?;
@@ -136,22 +146,55 @@ fn header_fields<'a>(out: &mut Vec<u8>, headers: &Headers<'a>) -> Fields<'a> {
     joined(out, "Unsupported: ", &headers.unsupported, plain)?;
     joined(out, "Allow: ", &headers.allow, plain)?;
     joined(out, "Accept: ", &headers.accept, values::media_type)?;
-    joined(out, "Accept-Encoding: ", &headers.accept_encoding, values::token_params)?;
-    joined(out, "Accept-Language: ", &headers.accept_language, values::token_params)?;
+    joined(
+        out,
+        "Accept-Encoding: ",
+        &headers.accept_encoding,
+        values::token_params,
+    )?;
+    joined(
+        out,
+        "Accept-Language: ",
+        &headers.accept_language,
+        values::token_params,
+    )?;
 
     each(out, "Authorization: ", &headers.authorization, credentials)?;
-    one(out, "Authentication-Info: ", &headers.authentication_info, |out, params| {
-        match params {
+    one(
+        out,
+        "Authentication-Info: ",
+        &headers.authentication_info,
+        |out, params| match params {
             [] => Err(WriteReason::Empty),
             params => auth::params(out, params, Role::Credentials),
-        }
-    })?;
-    each(out, "WWW-Authenticate: ", &headers.www_authenticate, challenge)?;
-    each(out, "Proxy-Authenticate: ", &headers.proxy_authenticate, challenge)?;
+        },
+    )?;
+    each(
+        out,
+        "WWW-Authenticate: ",
+        &headers.www_authenticate,
+        challenge,
+    )?;
+    each(
+        out,
+        "Proxy-Authenticate: ",
+        &headers.proxy_authenticate,
+        challenge,
+    )?;
 
-    each(out, "P-Asserted-Identity: ", &headers.p_asserted_identity, values::name_addr)?;
+    each(
+        out,
+        "P-Asserted-Identity: ",
+        &headers.p_asserted_identity,
+        values::name_addr,
+    )?;
     one(out, "Reply-To: ", &headers.reply_to, values::name_addr)?;
-    joined(out, "In-Reply-To: ", &headers.in_reply_to, values::call_id_in_list)?;
+    joined(
+        out,
+        "In-Reply-To: ",
+        &headers.in_reply_to,
+        values::call_id_in_list,
+    )?;
     each(out, "Alert-Info: ", &headers.alert_info, values::info)?;
     each(out, "Call-Info: ", &headers.call_info, values::info)?;
     each(out, "Error-Info: ", &headers.error_info, values::info)?;
@@ -161,18 +204,38 @@ fn header_fields<'a>(out: &mut Vec<u8>, headers: &Headers<'a>) -> Fields<'a> {
     one(out, "Date: ", &headers.date, values::date)?;
     one(out, "Timestamp: ", &headers.timestamp, values::timestamp)?;
     each(out, "Reason: ", &headers.reason, values::reason)?;
-    one(out, "Retry-After: ", &headers.retry_after, values::retry_after)?;
+    one(
+        out,
+        "Retry-After: ",
+        &headers.retry_after,
+        values::retry_after,
+    )?;
     each(out, "Warning: ", &headers.warning, values::warning)?;
     one(out, "Server: ", &headers.server, free)?;
     one(out, "User-Agent: ", &headers.user_agent, free)?;
 
     extensions(out, headers)?;
 
-    one(out, "MIME-Version: ", &headers.mime_version, values::mime_version)?;
-    one(out, "Content-Disposition: ", &headers.content_disposition, values::token_params)?;
+    one(
+        out,
+        "MIME-Version: ",
+        &headers.mime_version,
+        values::mime_version,
+    )?;
+    one(
+        out,
+        "Content-Disposition: ",
+        &headers.content_disposition,
+        values::token_params,
+    )?;
     joined(out, "Content-Encoding: ", &headers.content_encoding, plain)?;
     joined(out, "Content-Language: ", &headers.content_language, plain)?;
-    one(out, "Content-Type: ", &headers.content_type, values::media_type)
+    one(
+        out,
+        "Content-Type: ",
+        &headers.content_type,
+        values::media_type,
+    )
 }
 
 /// One line, where there is a value.
@@ -372,15 +435,24 @@ mod tests {
             protocol: Protocol::Udp,
             host: b"pc33.atlanta.com",
             port: None,
-            params: &[Param { name: b"branch", value: Some(b"z9hG4bKnashds8") }],
+            params: &[Param {
+                name: b"branch",
+                value: Some(b"z9hG4bKnashds8"),
+            }],
         };
         headers.via = Some(bumpalo::vec![in arena; via]);
         headers.max_forwards = Some(70);
         headers.to = Some(address("Bob", "sip:bob@biloxi.com", &[]));
-        let tag = &[Param { name: b"tag", value: Some(b"1928301774") }];
+        let tag = &[Param {
+            name: b"tag",
+            value: Some(b"1928301774"),
+        }];
         headers.from = Some(address("Alice", "sip:alice@atlanta.com", tag));
         headers.call_id = Some(b"a84b4c76e66710");
-        headers.cseq = Some(CSeq { number: 314159, method: Method::Invite });
+        headers.cseq = Some(CSeq {
+            number: 314159,
+            method: Method::Invite,
+        });
         let contact = address("", "sip:alice@pc33.atlanta.com", &[]);
         headers.contact = Some(Contact::Addresses(bumpalo::vec![in arena; contact]));
         Message {
@@ -402,7 +474,10 @@ mod tests {
     }
 
     fn extension<'a>(arena: &'a Arena, name: &'a [u8], values: &[&'a [u8]]) -> Extension<'a> {
-        Extension { name, values: List::from_iter_in(values.iter().copied(), arena) }
+        Extension {
+            name,
+            values: List::from_iter_in(values.iter().copied(), arena),
+        }
     }
 
     #[test]
@@ -436,7 +511,10 @@ mod tests {
         let arena = Arena::new();
         let mut message = invite(&arena);
         for name in [&b"Content-Length"[..], b"l", b"content-LENGTH"] {
-            message.headers.extensions.push(extension(&arena, name, &[b"99"]));
+            message
+                .headers
+                .extensions
+                .push(extension(&arena, name, &[b"99"]));
         }
         assert_eq!(text(&message).matches("99").count(), 0);
     }
@@ -445,7 +523,10 @@ mod tests {
     fn a_typed_value_replaces_the_raw_one() {
         let arena = Arena::new();
         let mut message = invite(&arena);
-        message.headers.extensions.push(extension(&arena, b"Expires", &[b"soon"]));
+        message
+            .headers
+            .extensions
+            .push(extension(&arena, b"Expires", &[b"soon"]));
         assert!(text(&message).contains("\r\nExpires: soon\r\n"));
         message.headers.expires = Some(60);
         assert!(text(&message).contains("\r\nExpires: 60\r\n"));
@@ -456,7 +537,10 @@ mod tests {
     fn an_extension_with_several_values_has_several_lines() {
         let arena = Arena::new();
         let mut message = invite(&arena);
-        message.headers.extensions.push(extension(&arena, b"X-A", &[b"1, 2", b"", b"3"]));
+        message
+            .headers
+            .extensions
+            .push(extension(&arena, b"X-A", &[b"1, 2", b"", b"3"]));
         assert!(text(&message).contains("\r\nX-A: 1, 2\r\nX-A: \r\nX-A: 3\r\n"));
     }
 
@@ -480,9 +564,14 @@ mod tests {
         let tokens = vec![&b"0123456789"[..]; 256];
         message.headers.supported = Some(List::from_iter_in(tokens, &arena));
         let text = text(&message);
-        let lines: Vec<&str> =
-            text.lines().filter(|line| line.starts_with("Supported: ")).collect();
-        let values: usize = lines.iter().map(|line| line[11..].split(", ").count()).sum();
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("Supported: "))
+            .collect();
+        let values: usize = lines
+            .iter()
+            .map(|line| line[11..].split(", ").count())
+            .sum();
         assert_eq!(values, 256);
         assert_eq!(lines.len(), 4);
         assert!(lines.iter().all(|line| line.len() <= JOINED_BYTES));
@@ -533,7 +622,10 @@ mod tests {
         );
         for name in [&b"X\r\nVia"[..], b"X-A\0"] {
             let mut message = invite(&arena);
-            message.headers.extensions.push(extension(&arena, name, &[b"1"]));
+            message
+                .headers
+                .extensions
+                .push(extension(&arena, name, &[b"1"]));
             let error = message.write(&mut Vec::new()).unwrap_err();
             assert_eq!(error.field, Field::Header(name));
             assert_eq!(error.reason, WriteReason::ControlCharacter);

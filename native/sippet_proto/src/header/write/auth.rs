@@ -15,7 +15,16 @@ pub(crate) enum Role {
 
 /// Quoted strings, whatever they hold.
 const QUOTED: &[&[u8]] = &[
-    b"cnonce", b"domain", b"nextnonce", b"nonce", b"opaque", b"realm", b"response", b"rspauth", b"uri", b"username",
+    b"cnonce",
+    b"domain",
+    b"nextnonce",
+    b"nonce",
+    b"opaque",
+    b"realm",
+    b"response",
+    b"rspauth",
+    b"uri",
+    b"username",
 ];
 
 pub(crate) fn auth(out: &mut Vec<u8>, auth: &Auth<'_>, role: Role) -> Written {
@@ -80,7 +89,15 @@ mod tests {
     fn written(scheme: &[u8], pairs: &[(&str, &str)], role: Role) -> String {
         let params: Vec<Param<'_>> = pairs.iter().map(param).collect();
         let mut out = Vec::new();
-        auth(&mut out, &Auth { scheme, params: &params }, role).unwrap();
+        auth(
+            &mut out,
+            &Auth {
+                scheme,
+                params: &params,
+            },
+            role,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -125,16 +142,29 @@ mod tests {
         let name = b"QWxhZGRpbjpvcGVuIHNlc2FtZQ==";
         let params = [Param { name, value: None }];
         let mut out = Vec::new();
-        let basic = Auth { scheme: b"Basic", params: &params };
+        let basic = Auth {
+            scheme: b"Basic",
+            params: &params,
+        };
         auth(&mut out, &basic, Role::Credentials).unwrap();
         assert_eq!(out, b"Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 
     #[test]
     fn a_flag_among_parameters_is_refused() {
-        let flag = Param { name: b"realm", value: None };
+        let flag = Param {
+            name: b"realm",
+            value: None,
+        };
         let params = [param(&("nonce", "1")), flag];
-        let result = auth(&mut Vec::new(), &Auth { scheme: b"Digest", params: &params }, Role::Challenge);
+        let result = auth(
+            &mut Vec::new(),
+            &Auth {
+                scheme: b"Digest",
+                params: &params,
+            },
+            Role::Challenge,
+        );
         assert_eq!(result, Err(WriteReason::Empty));
     }
 }

@@ -255,7 +255,10 @@ mod tests {
 
     #[test]
     fn text_that_reading_would_trim_is_refused() {
-        assert_eq!(written(|out| text(out, b" a")), Err(WriteReason::WhiteSpace));
+        assert_eq!(
+            written(|out| text(out, b" a")),
+            Err(WriteReason::WhiteSpace)
+        );
         assert_eq!(
             written(|out| text(out, b"a\t")),
             Err(WriteReason::WhiteSpace)

@@ -66,8 +66,10 @@ fn is_bare(name: &[u8], value: &[u8]) -> bool {
     match value {
         [b'[', address @ .., b']'] => all(address, OPAQUE) && is_ipv6(address),
         _ => {
-            matches!(name, b"received" | b"maddr" | b"branch" | b"tag" | b"rport" | b"ttl")
-                && all(value, OPAQUE)
+            matches!(
+                name,
+                b"received" | b"maddr" | b"branch" | b"tag" | b"rport" | b"ttl"
+            ) && all(value, OPAQUE)
         }
     }
 }

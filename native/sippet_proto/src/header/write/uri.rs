@@ -53,7 +53,10 @@ fn plain(parameters: &[u8]) -> bool {
         let in_place = match byte {
             b';' => previous != b';',
             b'=' => previous != b';' && previous != 0,
-            _ => previous != 0 && (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')),
+            _ => {
+                previous != 0
+                    && (byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+            }
         };
         if !in_place {
             return false;
@@ -81,8 +84,9 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     out.extend_from_slice(uri.headers.unwrap_or_default());
     let text = out.get(start..).unwrap_or_default();
     let is_same = split(text, false).is_ok_and(|read| {
-        let of_host = |read: &Uri<'_>| (read.userinfo, read.host, read.port)
-            == (uri.userinfo, uri.host, uri.port);
+        let of_host = |read: &Uri<'_>| {
+            (read.userinfo, read.host, read.port) == (uri.userinfo, uri.host, uri.port)
+        };
         read.scheme == uri.scheme
             && read.parameters == uri.parameters
             && read.headers == uri.headers
@@ -159,24 +163,81 @@ mod tests {
     #[test]
     fn pieces_that_would_be_read_otherwise_are_refused() {
         let bad = [
-            Uri { scheme: b"", ..ALICE },
-            Uri { scheme: b"sip:x@y;z", ..ALICE },
-            Uri { userinfo: Some(b"a@b"), ..ALICE },
-            Uri { userinfo: Some(b""), ..ALICE },
-            Uri { userinfo: Some(b"50%"), ..ALICE },
-            Uri { host: Some(b""), ..ALICE },
-            Uri { host: Some(b"a:1"), ..ALICE },
-            Uri { host: Some(b"a;lr"), ..ALICE },
-            Uri { host: Some(b"a>"), ..ALICE },
-            Uri { parameters: Some(b"lr"), ..ALICE },
-            Uri { parameters: Some(b""), ..ALICE },
-            Uri { parameters: Some(b";"), ..ALICE },
-            Uri { parameters: Some(b";a?b=c"), ..ALICE },
-            Uri { parameters: Some(b";a>"), ..ALICE },
-            Uri { headers: Some(b"a=b"), ..ALICE },
-            Uri { headers: Some(b"?a b"), ..ALICE },
-            Uri { scheme: b"urn", host: None, userinfo: None, ..ALICE },
-            Uri { scheme: b"tel", userinfo: None, ..ALICE },
+            Uri {
+                scheme: b"",
+                ..ALICE
+            },
+            Uri {
+                scheme: b"sip:x@y;z",
+                ..ALICE
+            },
+            Uri {
+                userinfo: Some(b"a@b"),
+                ..ALICE
+            },
+            Uri {
+                userinfo: Some(b""),
+                ..ALICE
+            },
+            Uri {
+                userinfo: Some(b"50%"),
+                ..ALICE
+            },
+            Uri {
+                host: Some(b""),
+                ..ALICE
+            },
+            Uri {
+                host: Some(b"a:1"),
+                ..ALICE
+            },
+            Uri {
+                host: Some(b"a;lr"),
+                ..ALICE
+            },
+            Uri {
+                host: Some(b"a>"),
+                ..ALICE
+            },
+            Uri {
+                parameters: Some(b"lr"),
+                ..ALICE
+            },
+            Uri {
+                parameters: Some(b""),
+                ..ALICE
+            },
+            Uri {
+                parameters: Some(b";"),
+                ..ALICE
+            },
+            Uri {
+                parameters: Some(b";a?b=c"),
+                ..ALICE
+            },
+            Uri {
+                parameters: Some(b";a>"),
+                ..ALICE
+            },
+            Uri {
+                headers: Some(b"a=b"),
+                ..ALICE
+            },
+            Uri {
+                headers: Some(b"?a b"),
+                ..ALICE
+            },
+            Uri {
+                scheme: b"urn",
+                host: None,
+                userinfo: None,
+                ..ALICE
+            },
+            Uri {
+                scheme: b"tel",
+                userinfo: None,
+                ..ALICE
+            },
         ];
         for uri in bad {
             assert!(written(uri).is_err(), "{uri:?}");
@@ -188,12 +249,31 @@ mod tests {
         for piece in [&b"a\r\nb"[..], b"a\0b"] {
             let parameters = [b";", piece].concat();
             for uri in [
-                Uri { scheme: piece, ..ALICE },
-                Uri { userinfo: Some(piece), ..ALICE },
-                Uri { host: Some(piece), ..ALICE },
-                Uri { parameters: Some(&parameters), ..ALICE },
-                Uri { headers: Some(piece), ..ALICE },
-                Uri { host: None, authority: Some(piece), ..ALICE },
+                Uri {
+                    scheme: piece,
+                    ..ALICE
+                },
+                Uri {
+                    userinfo: Some(piece),
+                    ..ALICE
+                },
+                Uri {
+                    host: Some(piece),
+                    ..ALICE
+                },
+                Uri {
+                    parameters: Some(&parameters),
+                    ..ALICE
+                },
+                Uri {
+                    headers: Some(piece),
+                    ..ALICE
+                },
+                Uri {
+                    host: None,
+                    authority: Some(piece),
+                    ..ALICE
+                },
             ] {
                 assert_eq!(written(uri), Err(WriteReason::ControlCharacter));
             }

@@ -4,10 +4,13 @@ use std::io::Write;
 
 use super::params::{Owner, params};
 use super::uri::uri;
-use super::{COMMENT, VISIBLE, Written, escaped, host, number, of_class, padded, port, quoted, refuse, token};
+use super::{
+    COMMENT, VISIBLE, Written, escaped, host, number, of_class, padded, port, quoted, refuse, token,
+};
 use crate::error::WriteReason;
 use crate::header::{
-    CSeq, Date, Info, MediaType, MimeVersion, NameAddr, RetryAfter, Timestamp, TokenParams, Via, Warning,
+    CSeq, Date, Info, MediaType, MimeVersion, NameAddr, RetryAfter, Timestamp, TokenParams, Via,
+    Warning,
 };
 use crate::message::Version;
 
@@ -147,7 +150,8 @@ pub(crate) fn mime_version(out: &mut Vec<u8>, value: &MimeVersion) -> Written {
 /// `rfc1123-date` (§20.17).
 pub(crate) fn date(out: &mut Vec<u8>, date: &Date) -> Written {
     const MONTHS: [&[u8; 3]; 12] = [
-        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+        b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov",
+        b"Dec",
     ];
     let Some(month) = MONTHS.get(usize::from(date.month).wrapping_sub(1)) else {
         return Err(WriteReason::Date);
@@ -225,8 +229,14 @@ mod tests {
     #[test]
     fn the_addresses_of_20_10_have_quotes_and_brackets() {
         let params = [
-            Param { name: b"q", value: Some(b"0.7") },
-            Param { name: b"expires", value: Some(b"3600") },
+            Param {
+                name: b"q",
+                value: Some(b"0.7"),
+            },
+            Param {
+                name: b"expires",
+                value: Some(b"3600"),
+            },
         ];
         let address = NameAddr {
             display_name: b"Mr. \"Watson\"",
@@ -237,16 +247,32 @@ mod tests {
             text(|out| contact_addr(out, &address)),
             "\"Mr. \\\"Watson\\\"\" <sip:watson@worcester.bell-telephone.com>;q=0.7;expires=3600"
         );
-        let address = NameAddr { display_name: b"", params: &[], ..address };
-        assert_eq!(text(|out| name_addr(out, &address)), "<sip:watson@worcester.bell-telephone.com>");
+        let address = NameAddr {
+            display_name: b"",
+            params: &[],
+            ..address
+        };
+        assert_eq!(
+            text(|out| name_addr(out, &address)),
+            "<sip:watson@worcester.bell-telephone.com>"
+        );
     }
 
     #[test]
     fn via_has_brackets_around_ipv6_in_sent_by_only_20_42() {
         let params = [
-            Param { name: b"received", value: Some(b"2001:db8::9:255") },
-            Param { name: b"rport", value: None },
-            Param { name: b"branch", value: Some(b"z9hG4bKas3-111") },
+            Param {
+                name: b"received",
+                value: Some(b"2001:db8::9:255"),
+            },
+            Param {
+                name: b"rport",
+                value: None,
+            },
+            Param {
+                name: b"branch",
+                value: Some(b"z9hG4bKas3-111"),
+            },
         ];
         let mut value = Via {
             version: Version::SIP_2_0,
@@ -262,7 +288,10 @@ mod tests {
         value.port = None;
         value.params = &[];
         value.protocol = Protocol::Other(b"TLS-SCTP");
-        assert_eq!(text(|out| via(out, &value)), "SIP/2.0/TLS-SCTP [2001:db8::9:1]");
+        assert_eq!(
+            text(|out| via(out, &value)),
+            "SIP/2.0/TLS-SCTP [2001:db8::9:1]"
+        );
         value.host = b"a b";
         assert_eq!(refused(|out| via(out, &value)), WriteReason::Host);
         value.host = b"";
@@ -271,18 +300,31 @@ mod tests {
 
     #[test]
     fn a_sequence_number_is_below_2_31_8_1_1_5() {
-        let mut value = CSeq { number: 4711, method: Method::Invite };
+        let mut value = CSeq {
+            number: 4711,
+            method: Method::Invite,
+        };
         assert_eq!(text(|out| cseq(out, &value)), "4711 INVITE");
         value.number = 1 << 31;
         assert_eq!(refused(|out| cseq(out, &value)), WriteReason::Number);
-        value = CSeq { number: 1, method: Method::Other(b"A B") };
+        value = CSeq {
+            number: 1,
+            method: Method::Other(b"A B"),
+        };
         assert_eq!(refused(|out| cseq(out, &value)), WriteReason::Token);
     }
 
     #[test]
     fn retry_after_has_its_comment_before_its_parameters_20_33() {
-        let params = [Param { name: b"duration", value: Some(b"3600") }];
-        let value = RetryAfter { seconds: 18000, comment: b"in a (long) meeting", params: &params };
+        let params = [Param {
+            name: b"duration",
+            value: Some(b"3600"),
+        }];
+        let value = RetryAfter {
+            seconds: 18000,
+            comment: b"in a (long) meeting",
+            params: &params,
+        };
         assert_eq!(
             text(|out| retry_after(out, &value)),
             "18000 (in a \\(long\\) meeting);duration=3600"
@@ -291,8 +333,15 @@ mod tests {
 
     #[test]
     fn warnings_have_three_digits_and_a_quoted_text_20_43() {
-        let mut value = Warning { code: 307, agent: b"isi.edu", text: b"not \"understood\"" };
-        assert_eq!(text(|out| warning(out, &value)), "307 isi.edu \"not \\\"understood\\\"\"");
+        let mut value = Warning {
+            code: 307,
+            agent: b"isi.edu",
+            text: b"not \"understood\"",
+        };
+        assert_eq!(
+            text(|out| warning(out, &value)),
+            "307 isi.edu \"not \\\"understood\\\"\""
+        );
         value.agent = b"a b";
         assert_eq!(refused(|out| warning(out, &value)), WriteReason::Syntax);
         value.code = 1000;
@@ -302,16 +351,30 @@ mod tests {
     #[test]
     fn timestamps_have_no_exponent_20_38() {
         let written = |time, delay| {
-            text(|out| timestamp(out, &Timestamp { timestamp: time, delay }))
+            text(|out| {
+                timestamp(
+                    out,
+                    &Timestamp {
+                        timestamp: time,
+                        delay,
+                    },
+                )
+            })
         };
         assert_eq!(written(54.0, 0.0), "54");
         assert_eq!(written(54.21, 0.5), "54.21 0.5");
         assert_eq!(written(1e21, 1e-7), "1000000000000000000000 0.0000001");
         assert_eq!(written(-0.0, 0.0), "0");
         for bad in [f64::NAN, f64::INFINITY, -1.0] {
-            let value = Timestamp { timestamp: bad, delay: 0.0 };
+            let value = Timestamp {
+                timestamp: bad,
+                delay: 0.0,
+            };
             assert_eq!(refused(|out| timestamp(out, &value)), WriteReason::Number);
-            let value = Timestamp { timestamp: 1.0, delay: bad };
+            let value = Timestamp {
+                timestamp: 1.0,
+                delay: bad,
+            };
             assert_eq!(refused(|out| timestamp(out, &value)), WriteReason::Number);
         }
     }
@@ -341,11 +404,22 @@ mod tests {
             (2023, 1, 1, 0, 0, 61),
             (10000, 1, 1, 0, 0, 0),
         ] {
-            assert_eq!(refused(|out| date(out, &of(bad))), WriteReason::Date, "{bad:?}");
+            assert_eq!(
+                refused(|out| date(out, &of(bad))),
+                WriteReason::Date,
+                "{bad:?}"
+            );
         }
     }
 
     fn of((year, month, day, hour, minute, second): (u16, u8, u8, u8, u8, u8)) -> Date {
-        Date { year, month, day, hour, minute, second }
+        Date {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        }
     }
 }
