@@ -102,6 +102,22 @@ defmodule Sippet.Message.ParseTest do
                Message.parse(request("Content-Length: 4", "abc"), framing: :datagram)
     end
 
+    test "refuses a head that is not whole" do
+      for header <- ["Via", "From", "To", "Call-ID", "CSeq"] do
+        text = Regex.replace(~r/^#{header}: .*\r\n/m, request(""), "")
+
+        assert {:error, %ParseError{reason: :missing_field, status_code: 400}} =
+                 Message.parse(text, framing: :datagram)
+
+        assert {:ok, _message} = Message.parse(text)
+      end
+
+      text = String.trim_trailing(request(""), "\r\n")
+
+      assert {:error, %ParseError{reason: :missing_empty_line}} =
+               Message.parse(text <> "\r\n", framing: :datagram)
+    end
+
     test "takes all that follows without Content-Length (§18.3)" do
       assert {:ok, message} = Message.parse(request("Subject: a", "abc"), framing: :datagram)
       assert message.body == "abc"
@@ -168,7 +184,7 @@ defmodule Sippet.Message.ParseTest do
       assert {:ok, message} = Message.parse(text)
       assert message.headers["Date"] == ["yesterday"]
       refute is_map_key(message.headers, :date)
-      assert [%{header: :date, reason: :date, offset: offset}] = message.defects
+      assert [%{header: "Date", reason: :date, offset: offset}] = message.defects
       assert binary_part(text, offset, 9) == "yesterday"
 
       assert {:error, %ParseError{header: :date, reason: :date}} =
@@ -195,7 +211,7 @@ defmodule Sippet.Message.ParseTest do
       end
 
       assert {:error, %ParseError{header: :start_line, reason: :version, status_code: 505}} =
-               Message.parse("INVITE sip:bob@biloxi.com SIP/7.0\r\n\r\n")
+               Message.parse("INVITE sip:bob@biloxi.com SIP/7.0\r\n\r\n", framing: :datagram)
     end
 
     test "become an ArgumentError with the bytes and the reason in it" do

@@ -66,19 +66,32 @@ defmodule Sippet.Message.WriteTest do
            ]
   end
 
-  test "several Via values are one line, in their order" do
+  # The values of a header field, on however many lines they stand: that means the same (§7.3.1).
+  defp values(message, name) do
+    for line <- lines(message),
+        [^name, value] <- [String.split(line, ": ", parts: 2)],
+        reduce: "" do
+      "" -> value
+      values -> values <> ", " <> value
+    end
+  end
+
+  test "several values of a header field keep their order" do
     via = fn host, parameters -> {{2, 0}, :tcp, {host, 5070}, parameters} end
 
     message =
       request(%{
         via: [
-          via.("a.example", %{"branch" => "z9hG4bK1"}),
-          via.("b.example", %{"branch" => "z9hG4bK2"})
-        ]
+          via.("b.example", %{"branch" => "z9hG4bK2"}),
+          via.("a.example", %{"branch" => "z9hG4bK1"})
+        ],
+        supported: ["timer", "path"]
       })
 
-    assert Enum.at(lines(message), 1) ==
-             "Via: SIP/2.0/TCP a.example:5070;branch=z9hG4bK1, SIP/2.0/TCP b.example:5070;branch=z9hG4bK2"
+    assert values(message, "Via") ==
+             "SIP/2.0/TCP b.example:5070;branch=z9hG4bK2, SIP/2.0/TCP a.example:5070;branch=z9hG4bK1"
+
+    assert values(message, "Supported") == "timer, path"
   end
 
   test "a parameter without a value has no equals sign" do
@@ -87,26 +100,16 @@ defmodule Sippet.Message.WriteTest do
         via: [{{2, 0}, :udp, {"a.example", 5070}, %{"branch" => "z9hG4bK1", "rport" => ""}}]
       })
 
-    assert Enum.at(lines(message), 1) == "Via: SIP/2.0/UDP a.example:5070;branch=z9hG4bK1;rport"
+    assert values(message, "Via") == "SIP/2.0/UDP a.example:5070;branch=z9hG4bK1;rport"
   end
 
-  test "several Reason values are one line" do
-    message =
+  test "several Reason values come back in their order, their text quoted" do
+    text =
       "SIP/2.0 487 Request Terminated\nReason: SIP;cause=200\nReason: Q.850;cause=16;text=\"Terminated\"\n"
-      |> Message.parse!()
 
-    assert lines(message) ==
-             [
-               "SIP/2.0 487 Request Terminated",
-               "Reason: SIP;cause=200, Q.850;cause=16;text=\"Terminated\"",
-               "Content-Length: 0"
-             ]
-             |> Enum.sort_by(&(not String.starts_with?(&1, "SIP")))
-             |> then(fn [start | fields] -> [start | order(fields, lines(message))] end)
+    assert text |> Message.parse!() |> values("Reason") ==
+             "SIP;cause=200, Q.850;cause=16;text=\"Terminated\""
   end
-
-  # Where Content-Length stands among the others is not the point here.
-  defp order(fields, lines), do: Enum.filter(lines, &(&1 in fields))
 
   test "Content-Length counts bytes" do
     assert "Content-Length: 7" in lines(%{request() | body: "é\r\n日"})
@@ -178,7 +181,7 @@ defmodule Sippet.Message.WriteTest do
           {:max_forwards, -1},
           {:subject, nil},
           {:refer_to, "sip:a.example"},
-          {"X-Vendor", "a"}
+          {"X-Vendor", [:a]}
         ] do
       error =
         assert_raise(ArgumentError, fn -> Message.to_string(request(%{header => value})) end)
