@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sippet_proto::transaction::Gauges;
+
+/// What the engines count.
+const ENGINE_NAMES: &[&str] = &["retransmissions", "dropped_deliveries", "absorbed_messages"];
+
 /// One counter, on a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -26,12 +31,18 @@ macro_rules! counters {
         }
 
         impl Counters {
-            /// Their names.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),+];
+            const NAMES: &'static [&'static str] = &[$(stringify!($name)),+];
 
-            /// Their values, in the order of the names.
-            pub fn values(&self) -> Vec<u64> {
-                vec![$(self.$name.get()),+]
+            /// The names of all counters, those of the engines last.
+            pub fn names() -> impl Iterator<Item = &'static str> {
+                Counters::NAMES.iter().chain(ENGINE_NAMES).copied()
+            }
+
+            /// Names and values; `engines` is the sum of all shards.
+            pub fn values(&self, engines: Gauges) -> impl Iterator<Item = (&'static str, u64)> {
+                let own = [$(self.$name.get()),+];
+                let engines = [engines.retransmissions, engines.dropped_deliveries, engines.absorbed_messages];
+                Counters::names().zip(own.into_iter().chain(engines))
             }
         }
     };

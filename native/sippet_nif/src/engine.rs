@@ -9,16 +9,16 @@ use std::net::SocketAddr;
 
 use rustler::{Atom, Env, LocalPid, NifResult, ResourceArc, Term};
 use sippet_proto::Bytes;
-use sippet_proto::message::{Arena, Framing, Message, Method, Options, StartLine, parse};
 use sippet_proto::message::reply::{Reply, Salvage, write_reply};
 use sippet_proto::message::stamp::stamp_received;
+use sippet_proto::message::{Arena, Message, Method, StartLine};
 use sippet_proto::transaction::{
-    Config, Delivery, Destination, Effect, Failure, Flow, IncomingRequest, IncomingResponse, Info, Name,
-    OutgoingRequest, OutgoingResponse, SendError, Taken, Target, Timers, Verdict,
+    Config, Delivery, Destination, Effect, Failure, Flow, IncomingRequest, IncomingResponse, Info,
+    Name, OutgoingRequest, OutgoingResponse, SendError, Taken, Target, Timers, Verdict,
 };
+use sippet_proto::{Framing, Options, parse};
 
 use crate::atoms;
-use crate::counters::Counters;
 use crate::decode::Decoder;
 use crate::encode::Encoder;
 use crate::error;
@@ -27,30 +27,39 @@ use crate::message::limits;
 use crate::scratch;
 use crate::stack::{Address, Placed, Stack, StackArc};
 use crate::term::{Datagram, Raw, Vm};
+use crate::words::Words;
 
 /// How many transactions one page of `engine_list` holds at most.
 const PAGE: usize = 100;
 
 /// `engine_new(shards, seed, config, limits)`: a stack's engine. `config` is a tuple of integers and booleans.
 #[rustler::nif]
-fn engine_new<'e>(
-    env: Env<'e>,
+fn engine_new<'a>(
+    env: Env<'a>,
     shards: usize,
-    seed: Term<'e>,
-    config: Term<'e>,
-    bounds: Term<'e>,
+    seed: Term<'a>,
+    config: Term<'a>,
+    bounds: Term<'a>,
 ) -> NifResult<StackArc> {
     let vm = Vm::new(env);
     let bad = rustler::Error::BadArg;
-    let seed = vm.bytes(seed.into()).and_then(|seed| seed.try_into().ok()).ok_or(bad)?;
+    let seed = vm
+        .bytes(seed.into())
+        .and_then(|seed| seed.try_into().ok())
+        .ok_or(bad)?;
     let bad = rustler::Error::BadArg;
     let config = self::config(vm, config.into()).ok_or(bad)?;
     let bad = rustler::Error::BadArg;
     let limits = limits(vm, bounds.into()).ok_or(bad)?;
-    Ok(ResourceArc::new(Stack::new(shards.min(256), seed, config, limits)))
+    Ok(ResourceArc::new(Stack::new(
+        shards.min(256),
+        seed,
+        config,
+        limits,
+    )))
 }
 
-fn config(vm: Vm<'_>, tuple: Raw<'_>) -> Option<Config> {
+fn config<'a>(vm: Vm<'a>, tuple: Raw<'a>) -> Option<Config> {
     let fields = vm.tuple_of::<12>(tuple)?;
     let number = |index: usize| u64::try_from(vm.number(*fields.get(index)?)?).ok();
     let flag = |index: usize| Some(*fields.get(index)? == atoms::get().true_.into());
@@ -89,45 +98,73 @@ fn engine_close(stack: StackArc) -> Atom {
 /// `engine_receive(stack, data, transport, connection, source, reliable, force_rport)`: one datagram, or one message of a
 /// stream.
 #[rustler::nif]
-#[allow(clippy::too_many_arguments, reason = "they are the arguments of the function in Elixir")]
-fn engine_receive<'e>(
-    env: Env<'e>,
+#[allow(
+    clippy::too_many_arguments,
+    reason = "they are the arguments of the function in Elixir"
+)]
+fn nif_engine_receive<'a>(
+    env: Env<'a>,
     stack: StackArc,
-    data: Term<'e>,
+    data: Term<'a>,
     transport: u32,
     connection: u64,
-    source: Term<'e>,
+    source: Term<'a>,
     reliable: bool,
     force_rport: bool,
-) -> NifResult<Term<'e>> {
-    receive_message(env, &stack, data, Flow { transport, connection }, source, reliable, force_rport)
+) -> NifResult<Term<'a>> {
+    receive_message(
+        env,
+        &stack,
+        data,
+        Flow {
+            transport,
+            connection,
+        },
+        source,
+        reliable,
+        force_rport,
+    )
 }
 
 /// `engine_receive` for long input.
 #[rustler::nif(schedule = "DirtyCpu")]
-#[allow(clippy::too_many_arguments, reason = "they are the arguments of the function in Elixir")]
-fn engine_receive_dirty<'e>(
-    env: Env<'e>,
+#[allow(
+    clippy::too_many_arguments,
+    reason = "they are the arguments of the function in Elixir"
+)]
+fn nif_engine_receive_dirty<'a>(
+    env: Env<'a>,
     stack: StackArc,
-    data: Term<'e>,
+    data: Term<'a>,
     transport: u32,
     connection: u64,
-    source: Term<'e>,
+    source: Term<'a>,
     reliable: bool,
     force_rport: bool,
-) -> NifResult<Term<'e>> {
-    receive_message(env, &stack, data, Flow { transport, connection }, source, reliable, force_rport)
+) -> NifResult<Term<'a>> {
+    receive_message(
+        env,
+        &stack,
+        data,
+        Flow {
+            transport,
+            connection,
+        },
+        source,
+        reliable,
+        force_rport,
+    )
 }
 
-fn receive_message<'e>(
-    env: Env<'e>,
+fn receive_message<'a>(
+    env: Env<'a>,
     stack: &StackArc,
-    data: Term<'e>,
+    data: Term<'a>,
     flow: Flow,
-    source: Term<'e>,
+    source: Term<'a>,
     reliable: bool,
     force_rport: bool,
-) -> NifResult<Term<'e>> {
+) -> NifResult<Term<'a>> {
     let vm = Vm::new(env);
     let data = vm.bytes(data.into()).ok_or(rustler::Error::BadArg)?;
     let Some(Destination::Address(source)) = flow::destination(vm, source.into()) else {
@@ -136,7 +173,12 @@ fn receive_message<'e>(
     if stack.is_closed() {
         return Ok(vm.term(stopped(vm)));
     }
-    let origin = Origin { flow, source, reliable, force_rport };
+    let origin = Origin {
+        flow,
+        source,
+        reliable,
+        force_rport,
+    };
     let mut placed = Vec::new();
     scratch::with(|arena, _| accept(env, stack, data, &origin, arena, &mut placed));
     Ok(vm.term(ok(vm, &placed)))
@@ -152,17 +194,31 @@ struct Origin {
 
 impl Origin {
     fn target(&self) -> Target {
-        Target { flow: self.flow, destination: Destination::Address(self.source) }
+        Target {
+            flow: self.flow,
+            destination: Destination::Address(self.source),
+        }
     }
 }
 
-fn accept(env: Env<'_>, stack: &StackArc, data: &[u8], origin: &Origin, arena: &Arena, placed: &mut Vec<Placed>) {
+fn accept(
+    env: Env<'_>,
+    stack: &StackArc,
+    data: &[u8],
+    origin: &Origin,
+    arena: &Arena,
+    placed: &mut Vec<Placed>,
+) {
     let counters = &stack.counters;
     if data.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         counters.keep_alives.add(1);
         return;
     }
-    let options = Options { framing: Framing::Datagram, limits: stack.limits, ..Options::default() };
+    let options = Options {
+        framing: Framing::Datagram,
+        limits: stack.limits,
+        ..Options::default()
+    };
     let message = match parse(data, &options, arena) {
         Ok(message) => message,
         Err(error) => {
@@ -174,7 +230,11 @@ fn accept(env: Env<'_>, stack: &StackArc, data: &[u8], origin: &Origin, arena: &
         StartLine::Request(line) => {
             let ack = line.method == Method::Ack;
             counters.received_requests.add(1);
-            if message.headers.cseq.is_none_or(|cseq| cseq.method != line.method) {
+            if message
+                .headers
+                .cseq
+                .is_none_or(|cseq| cseq.method != line.method)
+            {
                 counters.rejected_messages.add(1);
                 if !ack {
                     reply_without_state(stack, data, origin, Some(&message), 400, placed);
@@ -204,16 +264,21 @@ fn accept_request(
     message: &Message<'_>,
     placed: &mut Vec<Placed>,
 ) {
-    let Some(via) = message.headers.via.as_ref().and_then(|via| via.first()) else { return };
+    let force_rport = origin.force_rport && origin.flow.connection == 0;
     let mut stamped = Vec::with_capacity(data.len() + 64);
-    if origin.flow.connection == 0 {
-        stamp_received(&mut stamped, data, origin.source, origin.force_rport);
-    } else {
-        stamp_received(&mut stamped, data, origin.source, false);
-    }
-    let target = flow::response_target(via, origin.flow, origin.source, origin.force_rport);
-    let request =
-        IncomingRequest::new(message, &stack.keys, Bytes::from(stamped), origin.target(), target, origin.reliable);
+    // It was parsed, so it has a Via.
+    let Some(via) = stamp_received(&mut stamped, data, origin.source, force_rport) else {
+        return;
+    };
+    let target = flow::response_target(&via, origin.flow, origin.source, force_rport);
+    let request = IncomingRequest::new(
+        message,
+        &stack.keys,
+        Bytes::from(stamped),
+        origin.target(),
+        target,
+        origin.reliable,
+    );
     let Ok(request) = request else { return };
     let shard = stack.shard_of(request.call);
     let mut effects = Vec::new();
@@ -263,9 +328,10 @@ fn reply_without_state(
     placed: &mut Vec<Placed>,
 ) {
     let mut stamped = Vec::with_capacity(data.len() + 64);
-    stamp_received(&mut stamped, data, origin.source, origin.force_rport);
-    let Some(salvage) = Salvage::scan(&stamped) else { return };
-    let via = message.and_then(|message| message.headers.via.as_ref()?.first().copied());
+    let via = stamp_received(&mut stamped, data, origin.source, origin.force_rport);
+    let Some(salvage) = Salvage::scan(&stamped) else {
+        return;
+    };
     let target = match &via {
         Some(via) => flow::response_target(via, origin.flow, origin.source, origin.force_rport),
         None => origin.target(),
@@ -279,9 +345,18 @@ fn reply_without_state(
         extra: &[],
     };
     let mut out = Vec::with_capacity(stamped.len().min(2048));
-    write_reply(&mut out, &salvage, &reply);
+    if write_reply(&mut out, &salvage, &reply).is_err() {
+        return;
+    }
     stack.counters.stateless_replies.add(1);
-    placed.push((0, Effect::Transmit { target, bytes: Bytes::from(out), handle: None }));
+    placed.push((
+        0,
+        Effect::Transmit {
+            target,
+            bytes: Bytes::from(out),
+            handle: None,
+        },
+    ));
 }
 
 /// The same for each repetition of a request, and known again in its ACK.
@@ -289,7 +364,9 @@ fn stateless_tag(stack: &StackArc, message: &Message<'_>) -> Option<[u8; 16]> {
     let headers = &message.headers;
     let from = headers.from.as_ref()?.tag().unwrap_or_default();
     let branch = headers.via.as_ref()?.first()?.branch().unwrap_or_default();
-    let key = stack.keys.stateless_tag(from, headers.call_id?, headers.cseq?.number, branch);
+    let key = stack
+        .keys
+        .stateless_tag(from, headers.call_id?, headers.cseq?.number, branch);
     Some(key.to_tag())
 }
 
@@ -308,82 +385,164 @@ fn reason_phrase(status_code: u16) -> &'static str {
 
 /// `engine_stateless_tag(stack, request)`: the To tag for an answer to this request without a transaction.
 #[rustler::nif]
-fn engine_stateless_tag<'e>(env: Env<'e>, stack: StackArc, request: Term<'e>) -> Term<'e> {
+fn engine_stateless_tag<'a>(env: Env<'a>, stack: StackArc, request: Term<'a>) -> Term<'a> {
     let vm = Vm::new(env);
-    vm.term(scratch::with(|arena, _| match Decoder::new(vm, arena).message(request.into()) {
-        Ok(message) => match stateless_tag(&stack, &message) {
-            Some(tag) => vm.copy(&tag),
-            None => atoms::get().nil.into(),
-        },
-        Err(_) => atoms::get().nil.into(),
+    vm.term(scratch::with(|arena, _| {
+        match Decoder::new(vm, arena).message(request.into()) {
+            Ok(message) => match stateless_tag(&stack, &message) {
+                Some(tag) => vm.copy(&tag),
+                None => atoms::get().nil.into(),
+            },
+            Err(_) => atoms::get().nil.into(),
+        }
     }))
 }
 
-/// `engine_send_request(stack, message, transport, connection, destination, reliable)`
+/// `nif_engine_send_request(stack, message, transport, connection, destination, reliable)`
 #[rustler::nif]
-fn engine_send_request<'e>(
-    env: Env<'e>,
+fn nif_engine_send_request<'a>(
+    env: Env<'a>,
     stack: StackArc,
-    message: Term<'e>,
+    message: Term<'a>,
     transport: u32,
     connection: u64,
-    destination: Term<'e>,
+    destination: Term<'a>,
     reliable: bool,
-) -> NifResult<Term<'e>> {
-    let vm = Vm::new(env);
-    let destination = flow::destination(vm, destination.into()).ok_or(rustler::Error::BadArg)?;
-    let target = Target { flow: Flow { transport, connection }, destination };
-    Ok(vm.term(send(env, &stack, message, |stack, message, bytes, effects| {
-        let request = OutgoingRequest::new(message, &stack.keys, bytes, target, reliable).ok()?;
-        let shard = stack.shard_of(request.call);
-        let result = stack.step(env, shard, effects, |engine, now, effects| {
-            engine.send_request(now, request, effects).map(|_| ())
-        })?;
-        Some((shard, result))
-    })))
+) -> NifResult<Term<'a>> {
+    send_request(
+        env,
+        &stack,
+        message,
+        Flow {
+            transport,
+            connection,
+        },
+        destination,
+        reliable,
+    )
 }
 
-/// `engine_send_response(stack, message, target, until_ack)`: `target` is nil or `{transport, connection, destination}`.
-#[rustler::nif]
-fn engine_send_response<'e>(
-    env: Env<'e>,
+/// `nif_engine_send_request` for a long body.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn nif_engine_send_request_dirty<'a>(
+    env: Env<'a>,
     stack: StackArc,
-    message: Term<'e>,
-    target: Term<'e>,
+    message: Term<'a>,
+    transport: u32,
+    connection: u64,
+    destination: Term<'a>,
+    reliable: bool,
+) -> NifResult<Term<'a>> {
+    send_request(
+        env,
+        &stack,
+        message,
+        Flow {
+            transport,
+            connection,
+        },
+        destination,
+        reliable,
+    )
+}
+
+fn send_request<'a>(
+    env: Env<'a>,
+    stack: &StackArc,
+    message: Term<'a>,
+    flow: Flow,
+    destination: Term<'a>,
+    reliable: bool,
+) -> NifResult<Term<'a>> {
+    let vm = Vm::new(env);
+    let destination = flow::destination(vm, destination.into()).ok_or(rustler::Error::BadArg)?;
+    let target = Target { flow, destination };
+    Ok(
+        vm.term(send(env, stack, message, |message, bytes, effects| {
+            let request =
+                OutgoingRequest::new(message, &stack.keys, bytes, target, reliable).ok()?;
+            let shard = stack.shard_of(request.call);
+            let result = stack.step(env, shard, effects, |engine, now, effects| {
+                engine.send_request(now, request, effects).map(|_| ())
+            })?;
+            Some((shard, result))
+        })),
+    )
+}
+
+/// `nif_engine_send_response(stack, message, target, until_ack)`: `target` is nil or `{transport, connection, destination}`.
+#[rustler::nif]
+fn nif_engine_send_response<'a>(
+    env: Env<'a>,
+    stack: StackArc,
+    message: Term<'a>,
+    target: Term<'a>,
     until_ack: bool,
-) -> NifResult<Term<'e>> {
+) -> NifResult<Term<'a>> {
+    send_response(env, &stack, message, target, until_ack)
+}
+
+/// `nif_engine_send_response` for a long body.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn nif_engine_send_response_dirty<'a>(
+    env: Env<'a>,
+    stack: StackArc,
+    message: Term<'a>,
+    target: Term<'a>,
+    until_ack: bool,
+) -> NifResult<Term<'a>> {
+    send_response(env, &stack, message, target, until_ack)
+}
+
+fn send_response<'a>(
+    env: Env<'a>,
+    stack: &StackArc,
+    message: Term<'a>,
+    target: Term<'a>,
+    until_ack: bool,
+) -> NifResult<Term<'a>> {
     let vm = Vm::new(env);
     let target = match vm.tuple_of::<3>(target.into()) {
-        Some([transport, connection, destination]) => {
-            let part = |raw: &Raw<'e>| vm.number(*raw).and_then(|number| u64::try_from(number).ok());
-            let transport = part(transport).and_then(|number| u32::try_from(number).ok());
-            let flow = transport.zip(part(connection));
-            let destination = flow::destination(vm, *destination);
-            let (Some((transport, connection)), Some(destination)) = (flow, destination) else {
-                return Err(rustler::Error::BadArg);
-            };
-            Some(Target { flow: Flow { transport, connection }, destination })
-        }
+        Some(parts) => Some(target_of(vm, parts).ok_or(rustler::Error::BadArg)?),
         None => None,
     };
-    Ok(vm.term(send(env, &stack, message, |stack, message, bytes, effects| {
-        let response = OutgoingResponse::new(message, &stack.keys, bytes, target, until_ack).ok()?;
-        let shard = stack.shard_of(response.call);
-        let result = stack.step(env, shard, effects, |engine, now, effects| {
-            engine.send_response(now, response, effects).map(|_| ())
-        })?;
-        Some((shard, result))
-    })))
+    Ok(
+        vm.term(send(env, stack, message, |message, bytes, effects| {
+            let response =
+                OutgoingResponse::new(message, &stack.keys, bytes, target, until_ack).ok()?;
+            let shard = stack.shard_of(response.call);
+            let result = stack.step(env, shard, effects, |engine, now, effects| {
+                engine.send_response(now, response, effects).map(|_| ())
+            })?;
+            Some((shard, result))
+        })),
+    )
+}
+
+fn target_of<'a>(
+    vm: Vm<'a>,
+    [transport, connection, destination]: &[Raw<'a>; 3],
+) -> Option<Target> {
+    let transport = u32::try_from(vm.number(*transport)?).ok()?;
+    let connection = u64::try_from(vm.number(*connection)?).ok()?;
+    let destination = flow::destination(vm, *destination)?;
+    Some(Target {
+        flow: Flow {
+            transport,
+            connection,
+        },
+        destination,
+    })
 }
 
 type Sent = Option<(usize, Result<(), SendError>)>;
 
-fn send<'e>(
-    env: Env<'e>,
+fn send<'a>(
+    env: Env<'a>,
     stack: &StackArc,
-    message: Term<'e>,
-    step: impl FnOnce(&StackArc, &Message<'_>, Bytes, &mut Vec<Effect>) -> Sent,
-) -> Raw<'e> {
+    message: Term<'a>,
+    step: impl FnOnce(&Message<'_>, Bytes, &mut Vec<Effect>) -> Sent,
+) -> Raw<'a> {
     let vm = Vm::new(env);
     let atoms = atoms::get();
     if stack.is_closed() {
@@ -393,10 +552,12 @@ fn send<'e>(
     let sent = scratch::with(|arena, bytes| {
         let message = match Decoder::new(vm, arena).message(message.into()) {
             Ok(message) => message,
-            Err(refused) => return Err(vm.tuple([refused.field, atoms.refusal(refused.refusal).into()])),
+            Err(refused) => {
+                return Err(vm.tuple([refused.field, atoms.refusal(refused.refusal).into()]));
+            }
         };
         match message.write(bytes) {
-            Ok(()) => Ok(step(stack, &message, Bytes::copy_from_slice(bytes), &mut effects)),
+            Ok(()) => Ok(step(&message, Bytes::copy_from_slice(bytes), &mut effects)),
             Err(error) => Err(error::write_error(vm, &error)),
         }
     });
@@ -421,44 +582,71 @@ fn send<'e>(
 
 /// `engine_transport_error(stack, address, reason)`: a transmission failed; `reason` is in the external term format.
 #[rustler::nif]
-fn engine_transport_error<'e>(
-    env: Env<'e>,
+fn engine_transport_error<'a>(
+    env: Env<'a>,
     stack: StackArc,
     address: u64,
-    reason: Term<'e>,
-) -> NifResult<Term<'e>> {
+    reason: Term<'a>,
+) -> NifResult<Term<'a>> {
     let vm = Vm::new(env);
     let reason = vm.bytes(reason.into()).ok_or(rustler::Error::BadArg)?;
     let reason = Bytes::copy_from_slice(reason);
     let Address { shard, handle } = Address::from_bits(address);
-    Ok(vm.term(plain_step(env, &stack, shard, |engine, now, effects| {
-        engine.handle_transport_error(now, handle, reason, effects);
-    })))
+    Ok(
+        vm.term(plain_step(env, &stack, shard, |engine, now, effects| {
+            engine.handle_transport_error(now, handle, reason, effects);
+        })),
+    )
 }
 
 /// `engine_terminate(stack, key)`: `key` is `{branch, method}` or `{branch, method, host, port}`.
 #[rustler::nif]
-fn engine_terminate<'e>(env: Env<'e>, stack: StackArc, key: Term<'e>) -> NifResult<Term<'e>> {
+fn engine_terminate<'a>(env: Env<'a>, stack: StackArc, key: Term<'a>) -> NifResult<Term<'a>> {
     let vm = Vm::new(env);
     let address = find(vm, &stack, key.into()).ok_or(rustler::Error::BadArg)?;
     Ok(vm.term(match address {
-        Some(Address { shard, handle }) => plain_step(env, &stack, shard, |engine, now, effects| {
-            engine.terminate(now, handle, effects);
-        }),
+        Some(Address { shard, handle }) => {
+            plain_step(env, &stack, shard, |engine, now, effects| {
+                engine.terminate(now, handle, effects);
+            })
+        }
         None => ok(vm, &[]),
     }))
 }
 
+/// `engine_find(stack, key)`: the address of a transaction, or nil.
+#[rustler::nif]
+fn engine_find<'a>(env: Env<'a>, stack: StackArc, key: Term<'a>) -> NifResult<Term<'a>> {
+    let vm = Vm::new(env);
+    let address = find(vm, &stack, key.into()).ok_or(rustler::Error::BadArg)?;
+    Ok(vm.term(address.map_or(atoms::get().nil.into(), |address| {
+        vm.wide(address.to_bits())
+    })))
+}
+
+/// `engine_empty(stack)`: forgets some of what is open, without a word to anyone: `:more` or `:done`.
+#[rustler::nif]
+fn engine_empty(stack: StackArc) -> Atom {
+    if stack.empty() {
+        atoms::get().done
+    } else {
+        atoms::get().more
+    }
+}
+
 /// The transaction of a public key, sought in every shard: a key does not tell its Call-ID.
-fn find(vm: Vm<'_>, stack: &StackArc, key: Raw<'_>) -> Option<Option<Address>> {
+fn find<'a>(vm: Vm<'a>, stack: &StackArc, key: Raw<'a>) -> Option<Option<Address>> {
     let parts = vm.elements(key)?;
     let method = vm.bytes(*parts.get(1)?)?;
     let branch = vm.bytes(*parts.first()?)?;
     let key = match parts {
         [_, _] => stack.keys.client(branch, method),
-        [_, _, host, port] => {
-            stack.keys.server_of(branch, vm.bytes(*host)?, u16::try_from(vm.number(*port)?).ok()?, method)
-        }
+        [_, _, host, port] => stack.keys.server_of(
+            branch,
+            vm.bytes(*host)?,
+            u16::try_from(vm.number(*port)?).ok()?,
+            method,
+        ),
         _ => return None,
     };
     Some((0..stack.shards()).find_map(|shard| {
@@ -467,12 +655,12 @@ fn find(vm: Vm<'_>, stack: &StackArc, key: Raw<'_>) -> Option<Option<Address>> {
     }))
 }
 
-fn plain_step<'e>(
-    env: Env<'e>,
+fn plain_step<'a>(
+    env: Env<'a>,
     stack: &StackArc,
     shard: usize,
     run: impl FnOnce(&mut sippet_proto::transaction::Engine, u64, &mut Vec<Effect>),
-) -> Raw<'e> {
+) -> Raw<'a> {
     let vm = Vm::new(env);
     if stack.is_closed() {
         return stopped(vm);
@@ -485,24 +673,45 @@ fn plain_step<'e>(
 
 /// `engine_begin(stack, address)`: what a runner that was just started does first; it is watched from here on.
 #[rustler::nif]
-fn engine_begin(env: Env<'_>, stack: StackArc, address: u64) -> Term<'_> {
-    next_delivery(env, &stack, Address::from_bits(address), true)
+fn nif_engine_begin<'a>(
+    env: Env<'a>,
+    stack: StackArc,
+    address: u64,
+    words: Term<'a>,
+) -> NifResult<Term<'a>> {
+    next_delivery(env, &stack, Address::from_bits(address), true, words)
 }
 
 /// `engine_take(stack, address)`: the delivery before is done; the next one, or nothing.
 #[rustler::nif]
-fn engine_take(env: Env<'_>, stack: StackArc, address: u64) -> Term<'_> {
-    next_delivery(env, &stack, Address::from_bits(address), false)
+fn nif_engine_take<'a>(
+    env: Env<'a>,
+    stack: StackArc,
+    address: u64,
+    words: Term<'a>,
+) -> NifResult<Term<'a>> {
+    next_delivery(env, &stack, Address::from_bits(address), false, words)
 }
 
 /// `{:call, module, function, arguments, effects}` or `{:done, effects}`.
-fn next_delivery<'e>(env: Env<'e>, stack: &StackArc, address: Address, begin: bool) -> Term<'e> {
+fn next_delivery<'a>(
+    env: Env<'a>,
+    stack: &StackArc,
+    address: Address,
+    begin: bool,
+    words: Term<'a>,
+) -> NifResult<Term<'a>> {
     let vm = Vm::new(env);
+    let words = Words::new(vm, words.into()).ok_or(rustler::Error::BadArg)?;
     let pid = env.pid();
     let Address { shard, handle } = address;
     let mut effects = Vec::new();
     let taken = stack.step(env, shard, &mut effects, |engine, now, effects| {
-        if begin { engine.begin(now, handle, effects) } else { engine.take(now, handle, effects) }
+        if begin {
+            engine.begin(now, handle, effects)
+        } else {
+            engine.take(now, handle, effects)
+        }
     });
     let taken = taken.flatten().filter(|_| !stack.is_closed());
     let placed: Vec<Placed> = effects.into_iter().map(|effect| (shard, effect)).collect();
@@ -511,24 +720,31 @@ fn next_delivery<'e>(env: Env<'e>, stack: &StackArc, address: Address, begin: bo
         if begin {
             watch(env, stack, &pid, address);
         }
-        let (function, arguments) = scratch::with(|arena, _| arguments(vm, &taken, stack, arena))?;
-        Some(vm.tuple([atoms::get().call.into(), core.into(), function.into(), arguments, effects]))
+        let (function, arguments) =
+            scratch::with(|arena, _| arguments(vm, &taken, stack, words, arena))?;
+        Some(vm.tuple([
+            atoms::get().call.into(),
+            core.into(),
+            function.into(),
+            arguments,
+            effects,
+        ]))
     });
-    vm.term(called.unwrap_or_else(|| {
+    Ok(vm.term(called.unwrap_or_else(|| {
         unwatch(env, stack, &pid);
         vm.tuple([atoms::get().done.into(), effects])
-    }))
+    })))
 }
 
 fn watch(env: Env<'_>, stack: &StackArc, pid: &LocalPid, address: Address) {
     // It is alive: it calls this.
     if let Some(monitor) = env.monitor(stack, pid) {
-        stack.add_runner(pid, address, monitor);
+        stack.add_runner(env, pid, address, monitor);
     }
 }
 
 fn unwatch(env: Env<'_>, stack: &StackArc, pid: &LocalPid) {
-    if let Some(monitor) = stack.remove_runner(pid) {
+    if let Some(monitor) = stack.remove_runner(env, pid) {
         env.demonitor(stack, &monitor);
     }
 }
@@ -546,16 +762,40 @@ fn engine_fail(env: Env<'_>, stack: StackArc, address: u64) -> Term<'_> {
 }
 
 /// The callback and its arguments, in a list.
-fn arguments<'e>(vm: Vm<'e>, taken: &Taken, stack: &StackArc, arena: &Arena) -> Option<(Atom, Raw<'e>)> {
+fn arguments<'a>(
+    vm: Vm<'a>,
+    taken: &Taken,
+    stack: &StackArc,
+    words: Words<'a>,
+    arena: &Arena,
+) -> Option<(Atom, Raw<'a>)> {
     let atoms = atoms::get();
-    let key = |keyed: bool| if keyed { key_term(vm, &taken.name, taken.client) } else { atoms.nil.into() };
+    let key = |keyed: bool| {
+        if keyed {
+            key_term(vm, &taken.name, taken.client)
+        } else {
+            atoms.nil.into()
+        }
+    };
     let (function, first, key) = match &taken.delivery {
-        Delivery::Request { bytes, source, keyed } => {
-            (atoms.receive_request, message_term(vm, bytes, source, stack, arena)?, key(*keyed))
-        }
-        Delivery::Response { bytes, source, keyed } => {
-            (atoms.receive_response, message_term(vm, bytes, source, stack, arena)?, key(*keyed))
-        }
+        Delivery::Request {
+            bytes,
+            source,
+            keyed,
+        } => (
+            atoms.receive_request,
+            message_term(vm, bytes, source, stack, words, arena)?,
+            key(*keyed),
+        ),
+        Delivery::Response {
+            bytes,
+            source,
+            keyed,
+        } => (
+            atoms.receive_response,
+            message_term(vm, bytes, source, stack, words, arena)?,
+            key(*keyed),
+        ),
         Delivery::Failed(failure) => {
             let reason = match failure {
                 Failure::Timeout => atoms.timeout.into(),
@@ -569,21 +809,32 @@ fn arguments<'e>(vm: Vm<'e>, taken: &Taken, stack: &StackArc, arena: &Arena) -> 
 }
 
 /// The message as the core sees it, from a binary of its own.
-fn message_term<'e>(vm: Vm<'e>, bytes: &Bytes, source: &Target, stack: &StackArc, arena: &Arena) -> Option<Raw<'e>> {
+fn message_term<'a>(
+    vm: Vm<'a>,
+    bytes: &Bytes,
+    source: &Target,
+    stack: &StackArc,
+    words: Words<'a>,
+    arena: &Arena,
+) -> Option<Raw<'a>> {
     let datagram = Datagram::new(vm, vm.copy(bytes))?;
     // Stamping has added some bytes to what was within the limits.
     let mut limits = stack.limits;
     limits.max_message_bytes = limits.max_message_bytes.saturating_add(256);
     limits.max_line_bytes = limits.max_line_bytes.saturating_add(256);
     limits.max_parameters = limits.max_parameters.saturating_add(2);
-    let options = Options { framing: Framing::Datagram, limits, ..Options::default() };
+    let options = Options {
+        framing: Framing::Datagram,
+        limits,
+        ..Options::default()
+    };
     let message = parse(datagram.bytes(), &options, arena).ok()?;
-    let encoder = Encoder::new(vm, Some(datagram), arena);
+    let encoder = Encoder::new(vm, Some(datagram), words, arena);
     Some(encoder.message(&message, flow::flow_term(vm, source)))
 }
 
 /// `%Sippet.Transactions.Client.Key{}` or `%Sippet.Transactions.Server.Key{}`
-fn key_term<'e>(vm: Vm<'e>, name: &Name, client: bool) -> Raw<'e> {
+fn key_term<'a>(vm: Vm<'a>, name: &Name, client: bool) -> Raw<'a> {
     let atoms = atoms::get();
     let method = Method::from_bytes(name.method());
     let method = match atoms.method(&method) {
@@ -593,13 +844,22 @@ fn key_term<'e>(vm: Vm<'e>, name: &Name, client: bool) -> Raw<'e> {
     let branch = vm.copy(name.branch());
     if client {
         return vm.map(
-            &[atoms.struct_key.into(), atoms.branch.into(), atoms.method.into()],
+            &[
+                atoms.struct_key.into(),
+                atoms.branch.into(),
+                atoms.method.into(),
+            ],
             &[atoms.client_key_struct.into(), branch, method],
         );
     }
     let sentby = vm.tuple([vm.copy(name.host()), vm.integer(name.port.into())]);
     vm.map(
-        &[atoms.struct_key.into(), atoms.branch.into(), atoms.method.into(), atoms.sentby.into()],
+        &[
+            atoms.struct_key.into(),
+            atoms.branch.into(),
+            atoms.method.into(),
+            atoms.sentby.into(),
+        ],
         &[atoms.server_key_struct.into(), branch, method, sentby],
     )
 }
@@ -624,7 +884,9 @@ fn engine_tick(env: Env<'_>, stack: StackArc, from: usize) -> Term<'_> {
 fn engine_list(env: Env<'_>, stack: StackArc, shard: usize, slot: u32) -> Term<'_> {
     let vm = Vm::new(env);
     let now = stack.now();
-    let (infos, next) = stack.look(shard, |engine| engine.list(slot, PAGE)).unwrap_or_default();
+    let (infos, next) = stack
+        .look(shard, |engine| engine.list(slot, PAGE))
+        .unwrap_or_default();
     let next = match next {
         Some(slot) => vm.tuple([vm.wide(shard as u64), vm.integer(slot)]),
         None if shard + 1 < stack.shards() => vm.tuple([vm.wide(shard as u64 + 1), vm.integer(0)]),
@@ -639,19 +901,24 @@ fn engine_list(env: Env<'_>, stack: StackArc, shard: usize, slot: u32) -> Term<'
 
 /// `engine_info(stack, key)`: a map, or nil.
 #[rustler::nif]
-fn engine_info<'e>(env: Env<'e>, stack: StackArc, key: Term<'e>) -> NifResult<Term<'e>> {
+fn engine_info<'a>(env: Env<'a>, stack: StackArc, key: Term<'a>) -> NifResult<Term<'a>> {
     let vm = Vm::new(env);
     let address = find(vm, &stack, key.into()).ok_or(rustler::Error::BadArg)?;
-    let info = address.and_then(|Address { shard, handle }| stack.look(shard, |engine| engine.info(handle))?);
+    let info = address
+        .and_then(|Address { shard, handle }| stack.look(shard, |engine| engine.info(handle))?);
     Ok(vm.term(match info {
         Some(info) => info_term(vm, &info, stack.now()),
         None => atoms::get().nil.into(),
     }))
 }
 
-fn info_term<'e>(vm: Vm<'e>, info: &Info, now: u64) -> Raw<'e> {
+fn info_term<'a>(vm: Vm<'a>, info: &Info, now: u64) -> Raw<'a> {
     let atoms = atoms::get();
-    let role = if info.client { atoms.client } else { atoms.server };
+    let role = if info.client {
+        atoms.client
+    } else {
+        atoms.server
+    };
     vm.map(
         &[
             atoms.key.into(),
@@ -675,7 +942,9 @@ fn info_term<'e>(vm: Vm<'e>, info: &Info, now: u64) -> Raw<'e> {
 /// `engine_count(stack)`: how many transactions are open.
 #[rustler::nif]
 fn engine_count(stack: StackArc) -> usize {
-    (0..stack.shards()).filter_map(|shard| stack.look(shard, |engine| engine.len())).sum()
+    (0..stack.shards())
+        .filter_map(|shard| stack.look(shard, |engine| engine.len()))
+        .sum()
 }
 
 /// `engine_counters(stack)`: `[{name, value}]`
@@ -684,27 +953,23 @@ fn engine_counters(env: Env<'_>, stack: StackArc) -> Term<'_> {
     let vm = Vm::new(env);
     let mut totals = sippet_proto::transaction::Gauges::default();
     for shard in 0..stack.shards() {
-        let gauges = stack.look(shard, |engine| engine.gauges()).unwrap_or_default();
+        let gauges = stack
+            .look(shard, |engine| engine.gauges())
+            .unwrap_or_default();
         totals.retransmissions += gauges.retransmissions;
         totals.dropped_deliveries += gauges.dropped_deliveries;
         totals.refused_requests += gauges.refused_requests;
         totals.absorbed_messages += gauges.absorbed_messages;
     }
-    let own = Counters::NAMES.iter().copied().zip(stack.counters.values());
-    let engines = [
-        ("retransmissions", totals.retransmissions),
-        ("dropped_deliveries", totals.dropped_deliveries),
-        ("absorbed_messages", totals.absorbed_messages),
-    ];
     let mut list = vm.empty_list();
-    for (name, value) in own.chain(engines) {
-        let pair = vm.tuple([vm.copy(name.as_bytes()), vm.wide(value)]);
+    for (name, value) in stack.counters.values(totals) {
+        let pair = vm.tuple([atoms::get().counter(name).into(), vm.wide(value)]);
         list = vm.cons(pair, list);
     }
     vm.term(list)
 }
 
-fn ok<'e>(vm: Vm<'e>, placed: &[Placed]) -> Raw<'e> {
+fn ok<'a>(vm: Vm<'a>, placed: &[Placed]) -> Raw<'a> {
     vm.tuple([atoms::get().ok.into(), effects_term(vm, placed)])
 }
 
@@ -713,13 +978,17 @@ fn stopped(vm: Vm<'_>) -> Raw<'_> {
     vm.tuple([atoms.error.into(), atoms.stopped.into()])
 }
 
-fn effects_term<'e>(vm: Vm<'e>, placed: &[Placed]) -> Raw<'e> {
+fn effects_term<'a>(vm: Vm<'a>, placed: &[Placed]) -> Raw<'a> {
     let atoms = atoms::get();
     let address = |shard: usize, handle| vm.wide(Address { shard, handle }.to_bits());
     let mut list = vm.empty_list();
     for (shard, effect) in placed.iter().rev() {
         let term = match effect {
-            Effect::Transmit { target, bytes, handle } => vm.tuple([
+            Effect::Transmit {
+                target,
+                bytes,
+                handle,
+            } => vm.tuple([
                 atoms.transmit.into(),
                 handle.map_or(atoms.nil.into(), |handle| address(*shard, handle)),
                 vm.integer(target.flow.transport),

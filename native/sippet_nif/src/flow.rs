@@ -3,15 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sippet_proto::Bytes;
-use sippet_proto::header::{Via, param};
-use sippet_proto::message::Protocol;
+use sippet_proto::message::stamp::TopVia;
 use sippet_proto::transaction::{Destination, Flow, Target};
 
 use crate::atoms;
 use crate::term::{Raw, Vm};
 
 /// `{ip, port}` or `{host, port}`.
-pub fn destination(vm: Vm<'_>, term: Raw<'_>) -> Option<Destination> {
+pub fn destination<'a>(vm: Vm<'a>, term: Raw<'a>) -> Option<Destination> {
     let [host, port] = *vm.tuple_of::<2>(term)?;
     let port = u16::try_from(vm.number(port)?).ok()?;
     match vm.bytes(host) {
@@ -21,7 +20,7 @@ pub fn destination(vm: Vm<'_>, term: Raw<'_>) -> Option<Destination> {
 }
 
 /// An address as `t:inet.ip_address/0`.
-fn ip(vm: Vm<'_>, term: Raw<'_>) -> Option<IpAddr> {
+fn ip<'a>(vm: Vm<'a>, term: Raw<'a>) -> Option<IpAddr> {
     let elements = vm.elements(term)?;
     let part = |index: usize| vm.number(*elements.get(index)?);
     match elements.len() {
@@ -80,26 +79,37 @@ pub fn flow_term<'e>(vm: Vm<'e>, target: &Target) -> Raw<'e> {
 ///
 /// A connection takes them back itself. Without one: `maddr`, if it is an address; else the source address, at the
 /// source port when `rport` asks for it (or `force_rport` does), at the port of sent-by when not.
-pub fn response_target(via: &Via<'_>, flow: Flow, source: SocketAddr, force_rport: bool) -> Target {
-    let default = match via.protocol {
-        Protocol::Tls | Protocol::Wss | Protocol::Dtls => 5061,
-        _ => 5060,
+pub fn response_target(
+    via: &TopVia<'_>,
+    flow: Flow,
+    source: SocketAddr,
+    force_rport: bool,
+) -> Target {
+    let default = if via.protocol.eq_ignore_ascii_case(b"TLS") {
+        5061
+    } else {
+        5060
     };
     let port = via.port.unwrap_or(default);
-    let maddr = param(via.params, b"maddr").flatten().and_then(literal);
     let address = if flow.connection != 0 {
         source
-    } else if let Some(ip) = maddr {
+    } else if let Some(ip) = via.maddr.and_then(literal) {
         SocketAddr::new(ip, port)
-    } else if force_rport || param(via.params, b"rport").is_some() {
+    } else if force_rport || via.rport {
         source
     } else {
         SocketAddr::new(source.ip(), port)
     };
-    Target { flow, destination: Destination::Address(address) }
+    Target {
+        flow,
+        destination: Destination::Address(address),
+    }
 }
 
 fn literal(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    text.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    text.trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse()
+        .ok()
 }

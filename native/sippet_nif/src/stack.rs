@@ -1,11 +1,13 @@
 //! A stack: its shards, each a lock around an engine, and what the processes around them share.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
-use rustler::{Atom, Env, LocalPid, Monitor, Resource, ResourceArc};
+use rustler::sys::ErlNifTerm;
+use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc};
 use sippet_proto::Limits;
 use sippet_proto::transaction::{Config, Effect, Engine, Handle, Key, KeyMaker};
 
@@ -23,6 +25,9 @@ const TIMERS_A_HOLD: usize = 64;
 
 /// How many effects one call of the Clock may bring.
 const EFFECTS_A_CALL: usize = 128;
+
+/// How many transactions of a shard one call forgets when the stack has stopped.
+const CLEARED_A_CALL: usize = 1000;
 
 /// The Clock is not woken for less than this.
 const WAKE_SLACK_MS: u64 = 5;
@@ -44,7 +49,10 @@ impl Address {
 
     pub fn from_bits(bits: u64) -> Address {
         let handle = Handle::from_bits(bits & ((1 << SHARD_BITS) - 1));
-        Address { shard: (bits >> SHARD_BITS) as usize, handle }
+        Address {
+            shard: (bits >> SHARD_BITS) as usize,
+            handle,
+        }
     }
 }
 
@@ -76,24 +84,28 @@ pub struct Stack {
 }
 
 /// A process identifier as a key: its term's bits, which are the same for the same local process.
-type LocalPidKey = usize;
+type LocalPidKey = ErlNifTerm;
 
-fn key_of(pid: &LocalPid) -> LocalPidKey {
-    pid.as_c_arg().pid
+fn key_of(env: Env<'_>, pid: &LocalPid) -> LocalPidKey {
+    pid.encode(env).as_c_arg()
 }
 
 impl Stack {
     pub fn new(shards: usize, seed: [u8; 16], config: Config, limits: Limits) -> Stack {
         let keys = KeyMaker::new(seed);
         Stack {
-            shards: (0..shards.max(1)).map(|_| Mutex::new(Engine::new(config, keys, 0))).collect(),
+            shards: (0..shards.max(1))
+                .map(|_| Mutex::new(Engine::new(config, keys, 0)))
+                .collect(),
             keys,
             config,
             limits,
             epoch: Instant::now(),
             core: RwLock::new(None),
             closed: AtomicBool::new(false),
-            runners: (0..RUNNER_TABLES).map(|_| Mutex::new(HashMap::new())).collect(),
+            runners: (0..RUNNER_TABLES)
+                .map(|_| Mutex::new(HashMap::new()))
+                .collect(),
             outbox: Mutex::new(Vec::new()),
             clock: Mutex::new(None),
             wake_at_ms: AtomicU64::new(u64::MAX),
@@ -191,13 +203,16 @@ impl Stack {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
         // What arms a timer from here on finds no plan, and wakes.
         self.wake_at_ms.store(u64::MAX, Ordering::Relaxed);
-        let mut found = std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut found =
+            std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
         let mut effects = Vec::new();
         let mut next = None;
         let mut open = false;
         for turn in 0..self.shards.len() {
             let shard = (from + turn) % self.shards.len();
-            let Some(mut engine) = self.lock(shard) else { continue };
+            let Some(mut engine) = self.lock(shard) else {
+                continue;
+            };
             let more = engine.handle_timeout(self.now(), TIMERS_A_HOLD, &mut effects);
             let deadline = engine.next_deadline();
             open |= !engine.is_empty();
@@ -223,24 +238,42 @@ impl Stack {
         (found, sleep, 0)
     }
 
+    /// Forgets some of what is open; true when nothing is left.
+    pub fn empty(&self) -> bool {
+        (0..self.shards.len()).all(|shard| {
+            self.lock(shard)
+                .is_none_or(|mut engine| engine.clear(CLEARED_A_CALL))
+        })
+    }
+
     /// Remembers which transaction a process runs for.
-    pub fn add_runner(&self, pid: &LocalPid, address: Address, monitor: Monitor) {
-        self.runner_table(pid).insert(key_of(pid), Runner { address, monitor });
+    pub fn add_runner(&self, env: Env<'_>, pid: &LocalPid, address: Address, monitor: Monitor) {
+        let key = key_of(env, pid);
+        self.runner_table(key)
+            .insert(key, Runner { address, monitor });
     }
 
     /// Forgets a process that has come to its end in good order.
-    pub fn remove_runner(&self, pid: &LocalPid) -> Option<Monitor> {
-        self.runner_table(pid).remove(&key_of(pid)).map(|runner| runner.monitor)
+    pub fn remove_runner(&self, env: Env<'_>, pid: &LocalPid) -> Option<Monitor> {
+        let key = key_of(env, pid);
+        self.runner_table(key)
+            .remove(&key)
+            .map(|runner| runner.monitor)
     }
 
-    fn runner_table(&self, pid: &LocalPid) -> MutexGuard<'_, HashMap<LocalPidKey, Runner>> {
-        // The lowest bits of a process identifier are its tag.
-        let table = (key_of(pid) >> 4) % RUNNER_TABLES;
-        self.runners[table].lock().unwrap_or_else(PoisonError::into_inner)
+    fn runner_table(&self, key: LocalPidKey) -> MutexGuard<'_, HashMap<LocalPidKey, Runner>> {
+        let table =
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(key) as usize % RUNNER_TABLES;
+        self.runners[table]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn runner_died(&self, env: Env<'_>, pid: LocalPid) {
-        let Some(runner) = self.runner_table(&pid).remove(&key_of(&pid)) else { return };
+        let key = key_of(env, &pid);
+        let Some(runner) = self.runner_table(key).remove(&key) else {
+            return;
+        };
         self.counters.core_failures.add(1);
         let Address { shard, handle } = runner.address;
         let mut effects = Vec::new();
@@ -263,7 +296,8 @@ impl Resource for Stack {
     /// A runner died inside the core's callback. What is to be done about it waits for the Clock.
     fn down<'a>(&'a self, env: Env<'a>, pid: LocalPid, _monitor: Monitor) {
         // This is called from C, which a panic must not reach.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.runner_died(env, pid)));
+        let _ =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.runner_died(env, pid)));
     }
 }
 

@@ -251,7 +251,7 @@ impl Context<'_> {
         status_code: u16,
         reason_phrase: &'static str,
     ) -> Option<Bytes> {
-        let salvage = Salvage::scan(source)?;
+        let salvage = Salvage::scan(source).or_else(|| Salvage::scan_response(source))?;
         let tag = self.keys.response_tag(self.common.key).to_tag();
         let reply = Reply {
             status_code,
@@ -260,7 +260,7 @@ impl Context<'_> {
             extra: &[],
         };
         let mut out = Vec::with_capacity(source.len().min(1024));
-        write_reply(&mut out, &salvage, &reply);
+        write_reply(&mut out, &salvage, &reply).ok()?;
         Some(Bytes::from(out))
     }
 }

@@ -97,7 +97,11 @@ impl KeyMaker {
         };
         let branch = via.branch().unwrap_or_default();
         let port = via.port.unwrap_or(0);
-        let port = if port == 0 && via.protocol == Protocol::Tls { 5061 } else { port };
+        let port = if port == 0 && via.protocol == Protocol::Tls {
+            5061
+        } else {
+            port
+        };
         if has_magic_cookie(branch) {
             return self.server_of(branch, via.host, port, method);
         }

@@ -106,6 +106,25 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// Takes out the value of the last slot that has one, and gives that slot and those behind it up.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        loop {
+            let last = self.chunks.last_mut()?;
+            match last.pop() {
+                Some(Slot {
+                    value: Some(value), ..
+                }) => {
+                    self.len -= 1;
+                    return Some(value);
+                }
+                Some(_) => {}
+                None => {
+                    self.chunks.pop();
+                }
+            }
+        }
+    }
+
     /// What the slot of this number holds, whatever its generation; for walking all of them.
     pub(super) fn at(&self, index: u32) -> Option<(Handle, &T)> {
         let slot = self
