@@ -59,7 +59,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             }
             HeaderKey::Allow => headers.allow = Some(self.list(value, |value| self.string(value))?),
             HeaderKey::AuthenticationInfo => {
-                headers.authentication_info = Some(self.params(value)?)
+                headers.authentication_info = Some(self.with_values(self.params(value)?))
             }
             HeaderKey::Authorization => {
                 headers.authorization = Some(self.list(value, |value| self.auth(value))?)
@@ -234,10 +234,30 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn auth(&self, term: Raw<'e>) -> Decoded<Auth<'a>> {
         let [scheme, params] = self.tuple(term)?;
+        let scheme = self.string(*scheme)?;
+        let params = self.params(*params)?;
+        // A token68 is the only parameter there is, and has no value; Digest has none.
+        let is_token68 = params.len() == 1 && !scheme.eq_ignore_ascii_case(b"digest");
         Ok(Auth {
-            scheme: self.string(*scheme)?,
-            params: self.params(*params)?,
+            scheme,
+            params: if is_token68 {
+                params
+            } else {
+                self.with_values(params)
+            },
         })
+    }
+
+    /// In challenges and credentials every parameter has a value: no text is an empty quoted string.
+    fn with_values(&self, params: Params<'a>) -> Params<'a> {
+        if params.iter().all(|param| param.value.is_some()) {
+            return params;
+        }
+        self.arena
+            .alloc_slice_fill_iter(params.iter().map(|param| Param {
+                name: param.name,
+                value: Some(param.value.unwrap_or_default()),
+            }))
     }
 
     fn mime_version(&self, term: Raw<'e>) -> Decoded<MimeVersion> {
