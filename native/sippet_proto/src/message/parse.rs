@@ -442,7 +442,7 @@ impl<'a> Parser<'a> {
             }
             return result;
         }
-        let mut values = List::new_in(arena);
+        let mut values = List::with_capacity_in((256 / size_of::<T>()).max(2), arena);
         list(value, &mut self.scope, max, &mut values, one)?;
         *slot = Some(values);
         Ok(())
