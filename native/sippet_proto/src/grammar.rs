@@ -359,22 +359,21 @@ fn ipv6_reference(start: &[u8]) -> Parsed<'_, &[u8]> {
 /// named so. Numbers alone are an address of four.
 #[inline]
 fn is_host_name(text: &[u8]) -> bool {
-    let text = match text {
-        [rest @ .., b'.'] if rest.iter().any(u8::is_ascii_alphabetic) => rest,
-        _ => text,
-    };
+    let mut has_letter = false;
     let mut previous = b'.';
-    for byte in text {
-        if *byte == b'.' && previous == b'.' {
-            return false;
+    for (index, byte) in text.iter().enumerate() {
+        if *byte == b'.' {
+            let is_last = index + 1 == text.len();
+            if previous == b'.' || (is_last && !has_letter) {
+                return false;
+            }
+            has_letter &= is_last;
+        } else {
+            has_letter |= byte.is_ascii_alphabetic();
         }
         previous = *byte;
     }
-    if previous == b'.' {
-        return false;
-    }
-    let last = text.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
-    last.iter().any(u8::is_ascii_alphabetic) || is_ipv4(text)
+    has_letter || is_ipv4(text)
 }
 
 /// `IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT`

@@ -44,7 +44,7 @@ pub(crate) fn authentication_info<'a>(
 }
 
 fn pairs<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Parsed<'a, Params<'a>> {
-    let mut list = Vec::new_in(scope.arena);
+    let mut list = Vec::with_capacity_in(8, scope.arena);
     let mut start = input;
     loop {
         let (behind, param) = pair(start, scope)?;

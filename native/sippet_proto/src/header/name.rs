@@ -195,7 +195,7 @@ pub(crate) fn look_up(name: &[u8]) -> Option<&'static Name> {
     let mut at = slot(name);
     loop {
         let entry = NAMES.get(usize::from(*TABLE.get(at)?))?;
-        if entry.text.eq_ignore_ascii_case(name) {
+        if entry.text == name || entry.text.eq_ignore_ascii_case(name) {
             return Some(entry);
         }
         at = (at + 1) % SLOTS;

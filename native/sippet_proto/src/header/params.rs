@@ -17,7 +17,7 @@ pub(crate) fn params<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Parsed<'a, P
     let [b';', ..] = rest else {
         return Ok((rest, &[]));
     };
-    let mut list = Vec::new_in(scope.arena);
+    let mut list = Vec::with_capacity_in(4, scope.arena);
     while let [b';', behind @ ..] = rest {
         let start = skip_space(behind);
         if let [] | [b';' | b',', ..] = start {

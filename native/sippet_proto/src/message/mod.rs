@@ -1,5 +1,6 @@
 //! A SIP message as borrowed data: the datagram, an arena beside it, and views into both.
 
+mod fold;
 pub mod lines;
 pub mod parse;
 pub(crate) mod raw;
@@ -92,6 +93,14 @@ macro_rules! closed_list {
             /// Every known one, in the order of the alphabet.
             pub const KNOWN: &'static [$name<'static>] = &[$($name::$variant),+];
 
+            /// The known one that is written exactly so.
+            fn exact(text: &[u8]) -> Option<$name<'static>> {
+                match text {
+                    $($text => Some($name::$variant),)+
+                    _ => None,
+                }
+            }
+
             /// As it is written on the wire.
             pub fn as_bytes(&self) -> &'a [u8] {
                 match self {
@@ -121,23 +130,22 @@ closed_list!(
 impl<'a> Method<'a> {
     /// Any token; only the exact spelling of a known method is that method.
     pub fn from_bytes(text: &'a [u8]) -> Method<'a> {
-        match Method::KNOWN.iter().find(|known| known.as_bytes() == text) {
-            Some(known) => *known,
-            None => Method::Other(text),
-        }
+        Method::exact(text).unwrap_or(Method::Other(text))
     }
 }
 
 impl<'a> Protocol<'a> {
     /// Any token, in any case.
     pub fn from_bytes(text: &'a [u8]) -> Protocol<'a> {
-        match Protocol::KNOWN
-            .iter()
-            .find(|known| known.as_bytes().eq_ignore_ascii_case(text))
-        {
-            Some(known) => *known,
-            None => Protocol::Other(text),
-        }
+        let any_case = |known: &&Protocol<'static>| known.as_bytes().eq_ignore_ascii_case(text);
+        Protocol::exact(text)
+            .or_else(|| {
+                Protocol::KNOWN
+                    .iter()
+                    .copied()
+                    .find(|known| any_case(&known))
+            })
+            .unwrap_or(Protocol::Other(text))
     }
 }
 
