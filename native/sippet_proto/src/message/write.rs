@@ -121,7 +121,13 @@ fn header_fields<'a>(out: &mut Vec<u8>, headers: &Headers<'a>) -> Fields<'a> {
         values::name_addr,
     )?;
     joined(out, "Proxy-Require: ", &headers.proxy_require, plain)?;
-    one(out, "Max-Forwards: ", &headers.max_forwards, count)?;
+    one(out, "Max-Forwards: ", &headers.max_forwards, |out, hops| {
+        // §20.22
+        match hops {
+            0..=255 => count(out, hops),
+            _ => Err(WriteReason::Number),
+        }
+    })?;
     each(
         out,
         "Proxy-Authorization: ",

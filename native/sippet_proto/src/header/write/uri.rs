@@ -63,7 +63,7 @@ fn plain(parameters: &[u8]) -> bool {
         }
         previous = *byte;
     }
-    previous != b';'
+    !matches!(previous, 0 | b';')
 }
 
 /// Writes whatever the pieces are, and reads it back to know that they are what they seem.
