@@ -54,11 +54,11 @@ defmodule Sippet.Message do
   @typedoc """
   A malformed header field that was kept as text or left out of its list.
 
-  `header` is its name, `reason` a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the grammar
+  `header` is its key, `reason` a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the grammar
   stopped.
   """
   @type defect :: %{
-          header: String.t() | nil,
+          header: header | nil,
           reason: ParseError.reason(),
           offset: non_neg_integer
         }
@@ -654,10 +654,12 @@ defmodule Sippet.Message do
   @doc """
   Parses one message.
 
-  Lines end in CRLF or LF. Head and body are separated by the first empty line. With `framing: :whole` the body is all
-  that follows it, whatever Content-Length says; with `framing: :datagram` it is as long as Content-Length says, surplus
-  bytes are dropped, and a body that is too short is an error (§18.3). `options` are a list of `t:parse_option/0`; an
-  unknown one or a wrong value raises `ArgumentError`.
+  Lines end in CRLF or LF. Head and body are separated by the first empty line. With `framing: :whole`, the default, the
+  body is all that follows it, whatever Content-Length says, and what is missing is not missed. With `framing: :datagram`
+  the body is as long as Content-Length says and surplus bytes are dropped (§18.3); an error is a body that is too short,
+  and a head without an empty line, without a header field that any message has, or of another version than 2.0.
+
+  `options` are a list of `t:parse_option/0`; an unknown one or a wrong value raises `ArgumentError`.
 
   Returns
 
@@ -672,7 +674,7 @@ defmodule Sippet.Message do
       ...>   Sippet.Message.parse(["SIP/2.0 200 OK\\r\\n", "CSeq: 1 INVITE\\r\\n", "l: 4\\r\\n\\r\\n", "v=0\\n"])
       iex> {message.headers, message.body}
       {%{content_length: 4, cseq: {1, :invite}}, "v=0\\n"}
-      iex> {:error, error} = Sippet.Message.parse("INVITE sip:biloxi.com SIP/7.0\\r\\n\\r\\n")
+      iex> {:error, error} = Sippet.Message.parse("BYE sip:a.example SIP/7.0\\r\\n\\r\\n", framing: :datagram)
       iex> error.status_code
       505
   """

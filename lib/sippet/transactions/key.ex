@@ -37,9 +37,15 @@ defmodule Sippet.Transactions.Key do
       ":" -> refuse(string)
       ":" <> method -> Message.to_method(method)
       # As inspect/1 shows a method that is not known: it stays as it is.
-      "\"" <> quoted -> quoted |> String.trim_trailing("\"") |> Macro.unescape_string()
+      "\"" <> quoted -> unquote_method(quoted, string)
       method -> Message.to_method(method)
     end
+  end
+
+  defp unquote_method(quoted, string) do
+    if String.ends_with?(quoted, "\""),
+      do: quoted |> binary_part(0, byte_size(quoted) - 1) |> Macro.unescape_string(),
+      else: refuse(string)
   end
 
   # The port comes after the last colon, so that an IPv6 address may do without its brackets.

@@ -12,8 +12,8 @@ use rustler::sys::{
     enif_get_map_value, enif_get_tuple, enif_inspect_binary, enif_is_atom, enif_make_double,
     enif_make_list_cell, enif_make_list_from_array, enif_make_map_from_arrays,
     enif_make_new_binary, enif_make_sub_binary, enif_make_tuple_from_array, enif_make_uint,
-    enif_map_iterator_create, enif_map_iterator_destroy, enif_map_iterator_get_pair,
-    enif_map_iterator_next,
+    enif_make_uint64, enif_map_iterator_create, enif_map_iterator_destroy,
+    enif_map_iterator_get_pair, enif_map_iterator_next,
 };
 use rustler::{Atom, Env, Term};
 
@@ -89,6 +89,13 @@ impl<'e> Vm<'e> {
     pub fn integer(self, number: u32) -> Raw<'e> {
         // SAFETY: the environment is live.
         Raw::new(unsafe { enif_make_uint(self.ptr(), number) })
+    }
+
+    /// An integer that may be large.
+    #[inline]
+    pub fn wide(self, number: u64) -> Raw<'e> {
+        // SAFETY: the environment is live.
+        Raw::new(unsafe { enif_make_uint64(self.ptr(), number) })
     }
 
     /// A float, which must be finite; anything else would raise in the VM, and becomes 0.
