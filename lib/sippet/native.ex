@@ -50,16 +50,14 @@ defmodule Sippet.Native do
         :ok
 
       {:error, {reason, text}} ->
+        # The VM puts this text into a warning; callers see only that the module is not available.
         hint = """
-        the native code of sippet could not be loaded from #{path}: #{reason}, #{text}
-
-        It is built by `mix compile`, which needs cargo (Rust 1.91 or newer), and loads on Erlang/OTP 25 or newer. A file
-        that was built elsewhere must be for this operating system, C library and processor. If the file is missing or is
-        of another machine, run `mix deps.compile sippet --force`, or set SIPPET_NIF_PATH to a library that fits, first.\
+        #{text} (#{path}). It is built by `mix compile`, which needs cargo of Rust 1.91 or newer, and loads on \
+        Erlang/OTP 25 or newer. A library that was built elsewhere must be for this operating system, C library and \
+        processor. Where it is missing or does not fit, run `mix deps.compile sippet --force`; SIPPET_NIF_PATH may name \
+        one that fits.\
         """
 
-        # The VM reports only that the module is not available: the reason would be lost.
-        :logger.error(~c"~ts", [hint])
         {:error, {reason, String.to_charlist(hint)}}
     end
   end
@@ -147,4 +145,159 @@ defmodule Sippet.Native do
   # Normal scheduler.
   @doc false
   def nif_write_uri(_uri), do: :erlang.nif_error(:not_loaded)
+
+  # The transaction engine. Each call takes one lock for one step; what it costs is told by the size of the message, so the
+  # same bound holds as above. The terms are those of native/sippet_nif/src/engine.rs.
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_new(_shards, _seed, _config, _limits), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_set_core(_engine, _module), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_close(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: 1000 transactions of a shard.
+  @doc false
+  def engine_empty(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler up to 16 KiB, dirty above.
+  @doc false
+  def engine_receive(engine, data, transport, connection, source, reliable, force_rport) do
+    if byte_size(data) <= @max_normal_bytes do
+      nif_engine_receive(engine, data, transport, connection, source, reliable, force_rport)
+    else
+      nif_engine_receive_dirty(
+        engine,
+        data,
+        transport,
+        connection,
+        source,
+        reliable,
+        force_rport
+      )
+    end
+  end
+
+  @doc false
+  def nif_engine_receive(_engine, _data, _id, _connection, _source, _reliable, _force_rport),
+    do: :erlang.nif_error(:not_loaded)
+
+  @doc false
+  def nif_engine_receive_dirty(
+        _engine,
+        _data,
+        _id,
+        _connection,
+        _source,
+        _reliable,
+        _force_rport
+      ),
+      do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: bounded by the head that the program made; a body above 16 KiB is dirty.
+  @doc false
+  def engine_send_request(engine, message, transport, connection, remote, reliable) do
+    case message do
+      %{body: body} when byte_size(body) > @max_normal_bytes ->
+        nif_engine_send_request_dirty(
+          engine,
+          message,
+          transport,
+          connection,
+          remote,
+          reliable
+        )
+
+      _ ->
+        nif_engine_send_request(engine, message, transport, connection, remote, reliable)
+    end
+  end
+
+  @doc false
+  def nif_engine_send_request(_engine, _message, _id, _connection, _remote, _reliable),
+    do: :erlang.nif_error(:not_loaded)
+
+  @doc false
+  def nif_engine_send_request_dirty(_engine, _message, _id, _connection, _remote, _reliable),
+    do: :erlang.nif_error(:not_loaded)
+
+  # As engine_send_request.
+  @doc false
+  def engine_send_response(engine, message, target, until_ack) do
+    case message do
+      %{body: body} when byte_size(body) > @max_normal_bytes ->
+        nif_engine_send_response_dirty(engine, message, target, until_ack)
+
+      _ ->
+        nif_engine_send_response(engine, message, target, until_ack)
+    end
+  end
+
+  @doc false
+  def nif_engine_send_response(_engine, _message, _target, _until_ack),
+    do: :erlang.nif_error(:not_loaded)
+
+  @doc false
+  def nif_engine_send_response_dirty(_engine, _message, _target, _until_ack),
+    do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: bounded by the head of the request.
+  @doc false
+  def engine_stateless_tag(_engine, _request), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_transport_error(_engine, _address, _reason), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one look-up a shard.
+  @doc false
+  def engine_find(_engine, _key), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one look-up a shard.
+  @doc false
+  def engine_terminate(_engine, _key), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: the terms of one message, whose body is not copied. Above 16 KiB of message that is still the head,
+  # which the limits bound.
+  @doc false
+  def engine_begin(engine, address), do: nif_engine_begin(engine, address, @words)
+
+  @doc false
+  def nif_engine_begin(_engine, _address, _words), do: :erlang.nif_error(:not_loaded)
+
+  # As engine_begin.
+  @doc false
+  def engine_take(engine, address), do: nif_engine_take(engine, address, @words)
+
+  @doc false
+  def nif_engine_take(_engine, _address, _words), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_fail(_engine, _address), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 64 timers a shard and 128 effects.
+  @doc false
+  def engine_tick(_engine, _from), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 1024 slots and 100 transactions.
+  @doc false
+  def engine_list(_engine, _shard, _slot), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one look-up a shard.
+  @doc false
+  def engine_info(_engine, _key), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one lock a shard.
+  @doc false
+  def engine_count(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one lock a shard.
+  @doc false
+  def engine_counters(_engine), do: :erlang.nif_error(:not_loaded)
 end

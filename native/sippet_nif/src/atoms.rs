@@ -7,6 +7,7 @@ use rustler::{Atom, Env};
 use sippet_proto::message::{Method, Protocol};
 use sippet_proto::{Reason, WriteReason};
 
+use crate::counters::Counters;
 use crate::error::Refusal;
 
 macro_rules! atoms {
@@ -23,6 +24,7 @@ macro_rules! atoms {
             reasons: Vec<(Reason, Atom)>,
             write_reasons: Vec<(WriteReason, Atom)>,
             refusals: Vec<(Refusal, Atom)>,
+            counters: Vec<(&'static str, Atom)>,
         }
 
         impl Atoms {
@@ -58,6 +60,9 @@ macro_rules! atoms {
                         .iter()
                         .map(|refusal| Ok((*refusal, Atom::from_str(env, refusal.name())?)))
                         .collect::<Result<_, rustler::Error>>()?,
+                    counters: Counters::names()
+                        .map(|name| Ok((name, Atom::from_str(env, name)?)))
+                        .collect::<Result<_, rustler::Error>>()?,
                 })
             }
         }
@@ -67,19 +72,36 @@ macro_rules! atoms {
 }
 
 atoms!(
+    accepted,
+    age_ms,
+    already_answered,
+    already_started,
     authority,
     body,
+    branch,
+    bytes,
     calendar,
     calendar_iso = "Elixir.Calendar.ISO",
+    call,
+    calling,
+    client,
+    client_key_struct = "Elixir.Sippet.Transactions.Client.Key",
+    completed,
+    confirmed,
+    connection,
     datagram,
     day,
     defects,
+    done,
     error,
+    flow_struct = "Elixir.Sippet.Flow",
     header,
     headers_key = "headers",
     host,
     hour,
+    infinity,
     invalid,
+    key,
     lenient,
     message,
     message_struct = "Elixir.Sippet.Message",
@@ -87,29 +109,56 @@ atoms!(
     microsecond,
     minute,
     month,
+    more,
     naive_date_time = "Elixir.NaiveDateTime",
     nil,
+    no_ack,
+    no_transaction,
     offset,
     ok,
     parameters,
     port,
+    proceeding,
+    provisional_forbidden,
+    queued,
     reason,
     reason_phrase,
+    receive_error,
+    receive_request,
+    receive_response,
+    remote,
     request_line = "Elixir.Sippet.Message.RequestLine",
     request_uri,
+    role,
+    run,
     scheme,
     second,
+    sentby,
+    server,
+    server_key_struct = "Elixir.Sippet.Transactions.Server.Key",
     source,
     start_line,
+    state,
     status_code,
     status_line = "Elixir.Sippet.Message.StatusLine",
+    stopped,
     strict,
     struct_key = "__struct__",
     target,
+    terminated,
+    timeout,
+    too_many_transactions,
+    transmit,
+    transport,
+    true_ = "true",
+    trying,
+    unfit,
     uri_struct = "Elixir.Sippet.URI",
     userinfo,
     version,
+    wake,
     whole,
+    write,
     year,
 );
 
@@ -180,6 +229,24 @@ impl Atoms {
             .iter()
             .find(|(atom, _)| atom.as_c_arg() == term)
             .map(|(_, protocol)| *protocol)
+    }
+
+    /// The atom of a transaction's state, by its name.
+    pub fn state(&self, name: &str) -> Atom {
+        match name {
+            "calling" => self.calling,
+            "trying" => self.trying,
+            "proceeding" => self.proceeding,
+            "completed" => self.completed,
+            "confirmed" => self.confirmed,
+            "accepted" => self.accepted,
+            _ => self.terminated,
+        }
+    }
+
+    /// The atom of a counter.
+    pub fn counter(&self, name: &str) -> Atom {
+        find(&self.counters, name).unwrap_or(self.invalid)
     }
 
     /// The atom of a reason for which parsing failed.

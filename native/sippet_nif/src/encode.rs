@@ -56,8 +56,8 @@ impl<'e, 'a> Encoder<'e, 'a> {
         }
     }
 
-    /// `%Sippet.Message{}`
-    pub fn message(&self, message: &Message<'_>) -> Raw<'e> {
+    /// `%Sippet.Message{}`; `source` is nil or the flow that it came by.
+    pub fn message(&self, message: &Message<'_>, source: Raw<'e>) -> Raw<'e> {
         let atoms = self.atoms;
         let nil = Raw::from(atoms.nil);
         self.vm.map(
@@ -75,7 +75,7 @@ impl<'e, 'a> Encoder<'e, 'a> {
                 self.optional(message.body),
                 self.defects(message),
                 self.headers(&message.headers),
-                nil,
+                source,
                 self.start_line(&message.start_line),
                 nil,
             ],

@@ -3,6 +3,9 @@
 //! | module | what |
 //! |---|---|
 //! | `message` | the functions of the message layer |
+//! | `engine` | the functions of the transaction engine |
+//! | `stack` | shards, runners and outbox of a stack |
+//! | `flow`, `counters` | addresses as terms, what is counted |
 //! | `encode`, `decode` | messages as terms, terms as messages |
 //! | `error` | errors as terms |
 //! | `atoms` | every atom, made when the library is loaded |
@@ -11,11 +14,15 @@
 //! | `scratch` | memory that a thread keeps between calls |
 
 mod atoms;
+mod counters;
 mod decode;
 mod encode;
+mod engine;
 mod error;
+mod flow;
 mod message;
 mod scratch;
+mod stack;
 mod term;
 mod words;
 

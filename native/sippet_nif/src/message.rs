@@ -54,7 +54,7 @@ fn parse_message<'a>(
         match sippet_proto::parse(datagram.bytes(), &options, arena) {
             Ok(message) => vm.tuple([
                 atoms.ok.into(),
-                Encoder::new(vm, Some(datagram), words, arena).message(&message),
+                Encoder::new(vm, Some(datagram), words, arena).message(&message, atoms.nil.into()),
             ]),
             Err(error) => vm.tuple([atoms.error.into(), error::parse_error(vm, &error)]),
         }
@@ -87,7 +87,8 @@ fn options<'a>(vm: Vm<'a>, framing: Atom, mode: Atom, limits: Raw<'a>) -> Option
     })
 }
 
-fn limits<'a>(vm: Vm<'a>, tuple: Raw<'a>) -> Option<Limits> {
+/// The seven bounds in the order of [`Limits`].
+pub fn limits<'a>(vm: Vm<'a>, tuple: Raw<'a>) -> Option<Limits> {
     let bounds = vm.tuple_of::<7>(tuple)?;
     let bound = |index: usize| usize::try_from(vm.number(*bounds.get(index)?)?).ok();
     Some(Limits {

@@ -11,8 +11,10 @@ pub mod header;
 pub mod limits;
 pub mod message;
 pub mod timer;
+pub mod transaction;
 pub mod uri;
 
+pub use bytes::Bytes;
 pub use error::{Defect, ParseError, Reason, WriteError, WriteReason};
 pub use limits::Limits;
 pub use message::parse::{Framing, Mode, Options, parse};

@@ -23,17 +23,14 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             .ok_or(Refusal::InvalidTerm)
             .map_err(refused(self.atoms.headers_key.into()))?;
         for (key, value) in pairs {
-            if let Some(name) = self.vm.bytes(key) {
+            if let Some(known) = self.atoms.header(key.bits()) {
+                self.header(known, value, &mut headers)
+                    .map_err(refused(key))?;
+            } else if let Some(name) = self.vm.bytes(key) {
                 let values = self.extension_values(value).map_err(refused(key))?;
                 headers.extensions.push(Extension { name, values });
             } else {
-                let known = self
-                    .atoms
-                    .header(key.bits())
-                    .ok_or(Refusal::UnknownHeader)
-                    .map_err(refused(key))?;
-                self.header(known, value, &mut headers)
-                    .map_err(refused(key))?;
+                return Err(refused(key)(Refusal::UnknownHeader));
             }
         }
         // A large map has no order of its own.
@@ -152,7 +149,11 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     }
 
     fn params(&self, term: Raw<'e>) -> Decoded<Params<'a>> {
-        let mut params = ArenaVec::new_in(self.arena);
+        let size = self.vm.map_size(term).ok_or(Refusal::InvalidTerm)?;
+        if size == 0 {
+            return Ok(&[]);
+        }
+        let mut params = ArenaVec::with_capacity_in(size, self.arena);
         for (name, value) in self.vm.pairs(term).ok_or(Refusal::InvalidTerm)? {
             let value = self.string(value)?;
             params.push(Param {

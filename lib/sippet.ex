@@ -1,0 +1,244 @@
+defmodule Sippet do
+  @moduledoc """
+  A SIP stack: transports below, a core above, and the transactions between them (RFC 3261 §5).
+
+      children = [
+        {Sippet, name: :my_stack},
+        {Sippet.Transports.UDP, name: :my_stack, port: 5060}
+      ]
+
+      Supervisor.start_link(children, strategy: :one_for_one)
+      Sippet.register_core(:my_stack, MyApp.Core)
+
+  A stack is known by its name, an atom; any number of them run in one VM. The name is also that of the stack's
+  `Registry`. Until a core is registered requests are answered 503.
+  """
+
+  use Supervisor
+
+  alias Sippet.{Flow, Message, Native, Router, Stack, Transport, TransportError}
+  alias Sippet.Transactions.{Client, Key, Server}
+
+  @typedoc "The name of a stack."
+  @type sippet :: atom
+
+  @type request :: Message.request()
+  @type response :: Message.response()
+  @type client_key :: Client.Key.t()
+  @type server_key :: Server.Key.t()
+
+  @typedoc "Why a transaction failed; see `t:Sippet.Core.reason/0`."
+  @type reason :: Sippet.Core.reason()
+
+  @typedoc """
+  Why `send/3` did not take a message.
+
+    * `:already_started` - a client transaction with this branch and method exists
+    * `:no_transaction` - no server transaction waits for this response
+    * `:already_answered` - a final response was sent before
+    * `:provisional_forbidden` - only 100 may precede the final response to a request other than INVITE (RFC 4320 §4.1)
+    * `:too_many_transactions` - `:max_transactions` are open
+    * `:stopped` - the stack has stopped
+    * `t:Sippet.TransportError.t/0` - the request has nowhere to go
+  """
+  @type send_error ::
+          :already_started
+          | :no_transaction
+          | :already_answered
+          | :provisional_forbidden
+          | :too_many_transactions
+          | :stopped
+          | TransportError.t()
+
+  @doc """
+  Starts a stack and links it to the calling process.
+
+  ## Options
+
+  #{Stack.options_docs()}
+
+  An option that is not known, or whose value is not of its kind, raises `ArgumentError`.
+  """
+  @spec start_link(keyword) :: Supervisor.on_start()
+  def start_link(options) when is_list(options) do
+    options = Stack.validate_options!(options)
+    Supervisor.start_link(__MODULE__, options)
+  end
+
+  @doc """
+  The specification of a stack under a supervisor. Its id is `{Sippet, name}`; options as for `start_link/1`.
+  """
+  @spec child_spec(keyword) :: Supervisor.child_spec()
+  def child_spec(options) do
+    %{
+      id: {__MODULE__, Keyword.get(options, :name)},
+      start: {__MODULE__, :start_link, [options]},
+      type: :supervisor
+    }
+  end
+
+  @doc false
+  @impl true
+  def init(options) do
+    name = Keyword.fetch!(options, :name)
+    stack = Stack.create(options)
+
+    children = [
+      {Registry, name: name, keys: :unique, partitions: System.schedulers_online()},
+      {Transport.Table, stack},
+      {DynamicSupervisor, name: supervisor_name(name), strategy: :one_for_one},
+      {Sippet.Transaction.Clock, stack}
+    ]
+
+    Supervisor.init(children, strategy: :one_for_one)
+  end
+
+  @doc false
+  @spec supervisor_name(sippet) :: atom
+  def supervisor_name(sippet), do: Module.concat(sippet, "Supervisor")
+
+  @doc """
+  Makes `module` the core of the stack: the module with the callbacks of `Sippet.Core`. A later call replaces it.
+  """
+  @spec register_core(sippet, module) :: :ok
+  def register_core(sippet, module) when is_atom(sippet) and is_atom(module) do
+    stack = Stack.fetch!(sippet)
+    :ok = Native.engine_set_core(stack.engine, module)
+    Registry.put_meta(sippet, :core, module)
+  end
+
+  @doc """
+  Makes the calling process a transport of the stack, as custom transports of Sippet 1.x do.
+
+  The process is then called with `{:send_message, message, host, port, key}` and passes what it receives to
+  `Sippet.Router.handle_transport_message/3`. To write a transport anew see `Sippet.Transport`.
+
+  Returns `{:error, :already_registered}` if the stack has such a transport for `protocol`.
+  """
+  @spec register_transport(sippet, atom, boolean) :: :ok | {:error, :already_registered}
+  def register_transport(sippet, protocol, reliable)
+      when is_atom(sippet) and is_atom(protocol) and is_boolean(reliable) do
+    Transport.Process.register(Stack.fetch!(sippet), protocol, reliable)
+  end
+
+  @doc """
+  Tells whether the transport of the topmost Via delivers messages or tells when it cannot (RFC 3261 §17).
+
+  Raises `ArgumentError` if the stack has no transport of that protocol.
+  """
+  @spec reliable?(sippet, Message.t()) :: boolean
+  def reliable?(sippet, %Message{headers: %{via: [{_version, protocol, _sent_by, _params} | _]}})
+      when is_atom(sippet) do
+    case Transport.by_protocol(Stack.fetch!(sippet), protocol) do
+      [transport | _] -> transport.reliable
+      [] -> raise ArgumentError, "protocol not registered: #{inspect(protocol)}"
+    end
+  end
+
+  @doc """
+  Sends a request or a response; the same as `send/3` without options.
+  """
+  @spec send(sippet, Message.t()) :: :ok | {:error, send_error}
+  def send(sippet, message), do: send(sippet, message, [])
+
+  @doc """
+  Sends a request or a response.
+
+  A request other than ACK begins a client transaction, whose responses and failure go to the core. It needs a topmost Via
+  with a branch of its own, From, To, Call-ID and CSeq. It goes to its `target` (a `t:Sippet.Flow.t/0` or
+  `{protocol, host, port}`), else to its topmost Route, else to its Request-URI. A CANCEL waits for a provisional response
+  to its INVITE (RFC 3261 §9.1). An ACK is sent at once and sent again for each repetition of the 2xx it answers.
+
+  A response goes through its server transaction to where the request came from (RFC 3261 §18.2.2).
+
+  ## Options
+
+    * `:until` - `:ack`: a 2xx to an INVITE is repeated until its ACK comes, else the core is told `:no_ack` after 64·T1
+      (RFC 3261 §13.3.1.4)
+
+  ## Results
+
+    * `:ok` - the message was handed to its transport, or is held as described. What fails from then on the core is told.
+    * `{:error, reason}` - nothing was sent and the core will be told nothing; see `t:send_error/0`.
+
+  Raises `ArgumentError` when the message is not valid or cannot be written, naming the header field.
+
+  The calling process carries the message to the transport. It may block: on resolving a host name (up to the system's own
+  limit, as numeric hosts never ask the resolver), and on a full socket.
+  """
+  @spec send(sippet, Message.t(), until: :ack) :: :ok | {:error, send_error}
+  def send(sippet, %Message{} = message, options) when is_atom(sippet) and is_list(options) do
+    until_ack = until_ack!(options)
+
+    with {:error, reason} <- Message.validate(message) do
+      raise ArgumentError, "expected :message argument to be a valid SIP message, #{reason}"
+    end
+
+    stack = Stack.fetch!(sippet)
+
+    if Message.request?(message),
+      do: Router.send_request(stack, message),
+      else: Router.send_response(stack, message, until_ack)
+  end
+
+  defp until_ack!([]), do: false
+  defp until_ack!(until: :ack), do: true
+
+  defp until_ack!(options) do
+    raise ArgumentError, "expected options to be [] or [until: :ack], got: #{inspect(options)}"
+  end
+
+  @doc """
+  Answers a request without a transaction (RFC 3261 §8.2.7).
+
+  `response` is a status code or a response to `request`. Its To tag becomes one that is the same for every repetition of
+  the request, by which the ACK to it is recognised and dropped. The server transaction of the request, if it is still
+  there, is forgotten: what repeats the request comes to the core again.
+
+  `request` must be one that was received. Returns `:ok` or `{:error, %Sippet.TransportError{}}`.
+  """
+  @spec reply(sippet, request, response | 100..699) :: :ok | {:error, TransportError.t()}
+  def reply(sippet, %Message{} = request, response) when is_atom(sippet) do
+    unless Message.request?(request) and match?(%Flow{}, request.source) do
+      raise ArgumentError, "expected :request argument to be a request that was received"
+    end
+
+    response =
+      if is_integer(response), do: Message.to_response(request, response), else: response
+
+    unless Message.response?(response) do
+      raise ArgumentError,
+            "expected :response argument to be a status code or a response, got: #{inspect(response)}"
+    end
+
+    Router.reply(Stack.fetch!(sippet), request, response)
+  end
+
+  @doc """
+  Ends the transaction of a key at once. The core is told nothing, and what waited for it is dropped.
+
+  A key that is nobody's is ignored. A response that comes later, or is sent later, finds no transaction.
+  """
+  @spec terminate(sippet, client_key | server_key) :: :ok
+  def terminate(sippet, %module{} = key)
+      when is_atom(sippet) and module in [Client.Key, Server.Key] do
+    stack = Stack.fetch!(sippet)
+
+    case Native.engine_terminate(stack.engine, Stack.key_parts(key)) do
+      {:ok, effects} -> Router.perform(stack, effects)
+      {:error, :stopped} -> :ok
+    end
+  end
+
+  @doc """
+  Handles the sigil `~K` for transaction keys.
+
+      iex> import Sippet, only: [sigil_K: 2]
+      iex> ~K[z9hG4bK776asdhds|:invite].method
+      :invite
+      iex> ~K[z9hG4bK776asdhds|INVITE|pc33.atlanta.com:5060].sentby
+      {"pc33.atlanta.com", 5060}
+  """
+  @spec sigil_K(String.t(), charlist) :: client_key | server_key
+  def sigil_K(string, _modifiers), do: Key.parse(string)
+end

@@ -1,0 +1,170 @@
+defmodule Sippet.Router do
+  # Bytes in, effects carried out: the only caller of the engine besides Sippet and the processes of the transactions.
+  # Its name, handle_transport_message/3 and receive_transport_error/3 are what custom transports of Sippet 1.x call.
+  @moduledoc false
+
+  alias Sippet.{Flow, Message, Native, Stack, Transport, TransportError}
+  alias Sippet.Transaction.Delivery
+  alias Sippet.Transport.Destination
+
+  @doc """
+  Takes one message from a transport that registered itself by `Sippet.register_transport/3`.
+
+  `from` is `{protocol, ip, port}`, the address as a tuple or a string. Anything may be in `data`; returns `:ok`.
+  """
+  @spec handle_transport_message(
+          atom,
+          iodata,
+          {atom, :inet.ip_address() | String.t(), :inet.port_number()}
+        ) ::
+          :ok
+  def handle_transport_message(sippet, data, {protocol, host, port}) do
+    stack = Stack.fetch!(sippet)
+
+    with [transport | _] <- Transport.by_protocol(stack, protocol),
+         {:ok, ip} <- Destination.address(host, :any) do
+      receive_message(stack, transport, 0, {ip, port}, IO.iodata_to_binary(data))
+    else
+      _ -> :ok
+    end
+  end
+
+  @doc """
+  Tells the transaction of a key that a message of its could not be sent.
+  """
+  @spec receive_transport_error(atom, Sippet.client_key() | Sippet.server_key() | nil, term) ::
+          :ok
+  def receive_transport_error(_sippet, nil, _reason), do: :ok
+
+  def receive_transport_error(sippet, key, reason) do
+    stack = Stack.fetch!(sippet)
+
+    case Native.engine_find(stack.engine, Stack.key_parts(key)) do
+      nil -> :ok
+      address -> fail(stack, address, reason)
+    end
+  end
+
+  @doc "Takes one message that came over a flow, in the process that received it."
+  @spec receive_message(Stack.t(), Transport.t(), non_neg_integer, Transport.remote(), binary) ::
+          :ok
+  def receive_message(stack, transport, connection, remote, data) do
+    %Transport{id: id, reliable: reliable, force_rport: force_rport} = transport
+
+    case Native.engine_receive(stack.engine, data, id, connection, remote, reliable, force_rport) do
+      {:ok, []} -> :ok
+      {:ok, effects} -> perform(stack, effects)
+      {:error, :stopped} -> :ok
+    end
+  end
+
+  @doc "Sends a request that was found valid."
+  @spec send_request(Stack.t(), Message.t()) :: :ok | {:error, Sippet.send_error()}
+  def send_request(stack, message) do
+    with {:ok, transport, connection, remote} <- Destination.of_request(stack, message) do
+      stack.engine
+      |> Native.engine_send_request(
+        message,
+        transport.id,
+        connection,
+        remote,
+        transport.reliable
+      )
+      |> sent(stack)
+    end
+  end
+
+  @doc "Sends a response that was found valid."
+  @spec send_response(Stack.t(), Message.t(), boolean) :: :ok | {:error, Sippet.send_error()}
+  def send_response(stack, message, until_ack) do
+    with {:ok, target} <- Destination.of_response(stack, message) do
+      stack.engine |> Native.engine_send_response(message, target, until_ack) |> sent(stack)
+    end
+  end
+
+  defp sent({:ok, effects}, stack), do: perform(stack, effects)
+
+  defp sent({:error, {:write, {header, reason}}}, _stack) do
+    error = %Sippet.WriteError{header: header, reason: reason}
+    raise ArgumentError, "the message cannot be written: #{Exception.message(error)}"
+  end
+
+  defp sent({:error, :unfit}, _stack) do
+    raise ArgumentError,
+          "expected :message argument to be a valid SIP message, its topmost Via has no branch"
+  end
+
+  defp sent({:error, reason}, _stack), do: {:error, reason}
+
+  @doc "Answers a request without a transaction, and forgets the one it has."
+  @spec reply(Stack.t(), Message.t(), Message.t()) :: :ok | {:error, TransportError.t()}
+  def reply(stack, %Message{source: %Flow{} = source} = request, response) do
+    {_, _, request_to} = request.headers.to
+    {display_name, uri, parameters} = response.headers.to
+
+    response =
+      if is_map_key(request_to, "tag") do
+        response
+      else
+        tag = Native.engine_stateless_tag(stack.engine, request)
+        to = {display_name, uri, Map.put(parameters, "tag", tag)}
+        Message.put_header(response, :to, to)
+      end
+
+    key = Sippet.Transactions.Server.Key.new(request)
+
+    with {:ok, effects} <- Native.engine_terminate(stack.engine, Stack.key_parts(key)) do
+      perform(stack, effects)
+    end
+
+    {transport, connection, remote} = Destination.of_stateless_response(source, request)
+    transmit(stack, transport, connection, remote, Message.to_string(response))
+  end
+
+  @doc """
+  Carries out effects in their order, in the calling process.
+
+  A transmission that fails is told to its transaction; the caller has done its part.
+  """
+  @spec perform(Stack.t(), [tuple]) :: :ok
+  def perform(_stack, []), do: :ok
+
+  def perform(stack, [{:run, address} | rest]) do
+    Delivery.start(stack, address)
+    perform(stack, rest)
+  end
+
+  def perform(stack, [{:transmit, address, transport, connection, remote, data} | rest]) do
+    case transmit(stack, transport, connection, remote, data) do
+      :ok -> :ok
+      {:error, _error} when address == nil -> :ok
+      {:error, error} -> fail(stack, address, error.reason)
+    end
+
+    perform(stack, rest)
+  end
+
+  defp fail(stack, address, reason) do
+    case Native.engine_transport_error(stack.engine, address, :erlang.term_to_binary(reason)) do
+      {:ok, effects} -> perform(stack, effects)
+      {:error, :stopped} -> :ok
+    end
+  end
+
+  defp transmit(stack, id, connection, remote, data) do
+    case Transport.fetch(stack, id) do
+      {:ok, transport} ->
+        case transport.module.transmit(transport.handle, connection, remote, data) do
+          :ok -> :ok
+          {:error, reason} -> {:error, transport_error(transport, remote, reason)}
+        end
+
+      :error ->
+        {:error, %TransportError{reason: :transport_closed}}
+    end
+  end
+
+  defp transport_error(transport, {host, port}, reason) do
+    %TransportError{reason: reason, protocol: transport.protocol, address: host, port: port}
+  end
+end

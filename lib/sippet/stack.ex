@@ -1,0 +1,208 @@
+defmodule Sippet.Stack do
+  # A stack as its processes and callers share it: the engine, the table of transports, the options. Made by the
+  # supervisor of the stack, found by name in a persistent term, since every message sent asks for it.
+  @moduledoc false
+
+  alias Sippet.Native
+  alias Sippet.Transactions.{Client, Server}
+
+  @enforce_keys [:name, :engine, :transports, :log_budget, :group_leader]
+  defstruct @enforce_keys
+
+  @type t :: %__MODULE__{
+          name: atom,
+          engine: reference,
+          transports: :ets.tid(),
+          log_budget: :atomics.atomics_ref(),
+          group_leader: pid
+        }
+
+  # name, default, kind, what it is
+  @options [
+    {:t1, 500, :milliseconds, "the estimate of a round trip, T1 (RFC 3261 §17.1.1.1)"},
+    {:t2, 4_000, :milliseconds,
+     "the longest interval between repetitions, T2 (RFC 3261 §17.1.2.2)"},
+    {:t4, 5_000, :milliseconds,
+     "how long a message stays in the network, T4 (RFC 3261 §17.1.2.2)"},
+    {:timer_d, 32_000, :milliseconds,
+     "the least that timer D may be on an unreliable transport (RFC 3261 §17.1.1.2)"},
+    {:trying_ms, 200, :milliseconds,
+     "how long an INVITE stays unanswered before a 100 is sent for the core (RFC 3261 §17.2.1)"},
+    {:invite_proceeding_ms, 600_000, :milliseconds,
+     "how long an INVITE client waits after each provisional response before it fails with `:timeout`"},
+    {:invite_watchdog_ms, 240_000, :milliseconds,
+     "how long an INVITE server waits for its core after each provisional response before it answers 408"},
+    {:max_transactions, 1_000_000, :count,
+     "how many transactions may be open; a tenth is kept for CANCEL, ACK and requests inside dialogs"},
+    {:merged_requests, :deliver, [:deliver, :reject],
+     "`:reject` answers 482 to a request that came another way before: for user agents, not for proxies (RFC 3261 §8.2.2.2)"},
+    {:stray_responses, :drop, [:drop, :deliver],
+     "`:deliver` gives responses that match no transaction to the core with key nil: for stateless proxies (RFC 6026 §7.3)"}
+  ]
+
+  # name, default, what it is
+  @limits [
+    {:max_message_bytes, 65_536, "a datagram or message"},
+    {:max_fields, 256, "header fields"},
+    {:max_line_bytes, 8_192, "one header line, its folds included"},
+    {:max_values, 256, "values of a list field"},
+    {:max_hops, 64, "values of Via, Route and Record-Route"},
+    {:max_parameters, 32, "parameters of a value"},
+    {:max_folds, 16, "folds of a field"}
+  ]
+
+  @doc "The options of `Sippet.start_link/1` as a Markdown list."
+  @spec options_docs() :: String.t()
+  def options_docs do
+    options =
+      for {name, default, _kind, text} <- @options do
+        "  * `:#{name}` - #{text}; default `#{inspect(default)}`\n"
+      end
+
+    limits =
+      for {name, default, text} <- @limits do
+        "      * `:#{name}` - #{text}; default `#{default}`\n"
+      end
+
+    IO.iodata_to_binary([
+      "  * `:name` - the stack's name, an atom; required\n",
+      options,
+      "  * `:limits` - what received messages are held to, a keyword list:\n",
+      limits,
+      "\n  Durations are milliseconds."
+    ])
+  end
+
+  @doc "Checks the options of `Sippet.start_link/1` and fills in the defaults."
+  @spec validate_options!(keyword) :: keyword
+  def validate_options!(options) do
+    case Keyword.fetch(options, :name) do
+      {:ok, name} when is_atom(name) and name not in [nil, true, false] ->
+        :ok
+
+      {:ok, other} ->
+        raise ArgumentError, "expected :name to be an atom, got: #{inspect(other)}"
+
+      :error ->
+        raise ArgumentError, "expected :name option to be present"
+    end
+
+    known = [:name, :limits | Enum.map(@options, &elem(&1, 0))]
+
+    for {key, _value} <- options, key not in known do
+      raise ArgumentError, "unknown option #{inspect(key)}, known are: #{inspect(known)}"
+    end
+
+    checked =
+      for {name, default, kind, _text} <- @options do
+        {name, check!(name, kind, Keyword.get(options, name, default))}
+      end
+
+    [
+      name: options[:name],
+      limits: validate_limits!(Keyword.get(options, :limits, []))
+    ] ++ checked
+  end
+
+  defp check!(_name, :milliseconds, value) when is_integer(value) and value > 0, do: value
+  defp check!(_name, :count, value) when is_integer(value) and value > 0, do: value
+
+  defp check!(name, values, value) when is_list(values) do
+    if value in values, do: value, else: refuse!(name, "one of #{inspect(values)}", value)
+  end
+
+  defp check!(name, :milliseconds, value),
+    do: refuse!(name, "a positive number of milliseconds", value)
+
+  defp check!(name, :count, value), do: refuse!(name, "a positive integer", value)
+
+  defp refuse!(name, expected, value) do
+    raise ArgumentError, "expected :#{name} to be #{expected}, got: #{inspect(value)}"
+  end
+
+  defp validate_limits!(limits) do
+    unless Keyword.keyword?(limits), do: refuse!(:limits, "a keyword list", limits)
+    known = Enum.map(@limits, &elem(&1, 0))
+
+    for {key, _value} <- limits, key not in known do
+      raise ArgumentError, "unknown limit #{inspect(key)}, known are: #{inspect(known)}"
+    end
+
+    for {name, default, _text} <- @limits do
+      {name, check!(name, :count, Keyword.get(limits, name, default))}
+    end
+  end
+
+  @doc """
+  Makes the stack of the calling supervisor, from validated options, and lets its name find it.
+  """
+  @spec create(keyword) :: t
+  def create(options) do
+    name = Keyword.fetch!(options, :name)
+    shards = 4 * System.schedulers_online()
+    limits = options |> Keyword.fetch!(:limits) |> Keyword.values() |> List.to_tuple()
+    seed = :crypto.strong_rand_bytes(16)
+
+    stack = %__MODULE__{
+      name: name,
+      engine: Native.engine_new(shards, seed, config(options), limits),
+      transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
+      log_budget: :atomics.new(2, signed: false),
+      group_leader: Process.group_leader()
+    }
+
+    :persistent_term.put({__MODULE__, name}, stack)
+    stack
+  end
+
+  # In the order that the engine reads them.
+  defp config(options) do
+    {
+      options[:t1],
+      options[:t2],
+      options[:t4],
+      options[:timer_d],
+      options[:trying_ms],
+      options[:invite_proceeding_ms],
+      options[:invite_watchdog_ms],
+      # A runner that does not start, and a request behind an ACK, wait for a second (ARCHITECTURE.md, Delivery).
+      1_000,
+      1_000,
+      options[:max_transactions],
+      options[:merged_requests] == :reject,
+      options[:stray_responses] == :deliver
+    }
+  end
+
+  @doc "Lets the name find nothing any more."
+  @spec forget(t) :: :ok
+  def forget(stack) do
+    # Another supervisor may have taken the name meanwhile.
+    if :persistent_term.get({__MODULE__, stack.name}, nil) == stack do
+      :persistent_term.erase({__MODULE__, stack.name})
+    end
+
+    :ok
+  end
+
+  @doc "The stack of a name; raises `ArgumentError` if there is none."
+  @spec fetch!(atom) :: t
+  def fetch!(name) do
+    case :persistent_term.get({__MODULE__, name}, nil) do
+      nil -> raise ArgumentError, "there is no stack named #{inspect(name)}"
+      stack -> stack
+    end
+  end
+
+  @doc "A public key as the engine is asked for it."
+  @spec key_parts(Client.Key.t() | Server.Key.t()) :: tuple
+  def key_parts(%Client.Key{branch: branch, method: method}), do: {branch, method(method)}
+
+  def key_parts(%Server.Key{branch: branch, method: method, sentby: {host, port}}),
+    do: {branch, method(method), host, port}
+
+  # An ACK shares the key of its INVITE (RFC 3261 §17.2.3).
+  defp method(:ack), do: "INVITE"
+  defp method(method) when is_atom(method), do: method |> Atom.to_string() |> String.upcase()
+  defp method(method) when is_binary(method), do: method
+end

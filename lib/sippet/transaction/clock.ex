@@ -1,0 +1,53 @@
+defmodule Sippet.Transaction.Clock do
+  # Drives the timers of a stack: sleeps until the next deadline, carries out what is due and what waits in the outbox. It
+  # never blocks, and closes the engine when the stack stops.
+  @moduledoc false
+
+  use GenServer
+
+  alias Sippet.{Native, Router, Stack}
+
+  @spec start_link(Stack.t()) :: GenServer.on_start()
+  def start_link(stack), do: GenServer.start_link(__MODULE__, stack)
+
+  @impl true
+  def init(stack) do
+    Process.flag(:priority, :high)
+    Process.flag(:trap_exit, true)
+    {:ok, {stack, 0}, 0}
+  end
+
+  @impl true
+  def handle_info(:timeout, state), do: tick(state)
+  def handle_info(:wake, state), do: tick(state)
+  def handle_info(_other, state), do: tick(state)
+
+  defp tick({stack, from}) do
+    case Native.engine_tick(stack.engine, from) do
+      {:error, :stopped} ->
+        {:noreply, {stack, from}}
+
+      {effects, sleep, from} ->
+        Router.perform(stack, effects)
+        {:noreply, {stack, from}, sleep}
+    end
+  end
+
+  # The supervisor shuts down: this process is its last child, so the first to go.
+  @impl true
+  def terminate(reason, {stack, _from}) when reason == :shutdown or elem(reason, 0) == :shutdown do
+    :ok = Native.engine_close(stack.engine)
+    Stack.forget(stack)
+    empty(stack)
+  end
+
+  def terminate(_reason, _state), do: :ok
+
+  # In bounded calls: the last reference to a full engine must not free a million transactions at once.
+  defp empty(stack) do
+    case Native.engine_empty(stack.engine) do
+      :more -> empty(stack)
+      :done -> :ok
+    end
+  end
+end

@@ -1,0 +1,73 @@
+defmodule Sippet.Transaction.Delivery do
+  # The runner: the process that calls the core for one transaction, one delivery after another until there is none. It is
+  # a plain process, not one of a supervisor: the engine watches it, and a call to a supervisor would serialise them all.
+  @moduledoc false
+
+  require Logger
+
+  alias Sippet.{Native, Router, Stack}
+
+  # What most callbacks need, in words: a message with its maps, and the response made from it. Room from the start spares
+  # the growing heap its collections.
+  @min_heap_size 2_586
+
+  # How many failures of the core are logged in a second.
+  @logs_a_second 10
+
+  @doc "Starts a runner for a transaction, as the effect of that name wants it."
+  @spec start(Stack.t(), non_neg_integer) :: pid
+  def start(stack, address) do
+    :erlang.spawn_opt(__MODULE__, :run, [stack, address], min_heap_size: @min_heap_size)
+  end
+
+  @doc false
+  def run(stack, address) do
+    :erlang.group_leader(stack.group_leader, self())
+    next(stack, address, Native.engine_begin(stack.engine, address))
+  end
+
+  defp next(stack, _address, {:done, effects}), do: Router.perform(stack, effects)
+
+  defp next(stack, address, {:call, core, function, arguments, effects}) do
+    Router.perform(stack, effects)
+
+    try do
+      apply(core, function, arguments(function, arguments))
+    catch
+      kind, reason ->
+        log(stack, core, function, kind, reason, __STACKTRACE__)
+
+        with {:ok, effects} <- Native.engine_fail(stack.engine, address),
+             do: Router.perform(stack, effects)
+    else
+      _ -> next(stack, address, Native.engine_take(stack.engine, address))
+    end
+  end
+
+  defp arguments(:receive_error, [{:transport, reason}, key]),
+    do: [:erlang.binary_to_term(reason), key]
+
+  defp arguments(_function, arguments), do: arguments
+
+  # A core that fails on every call must not fill the disk: the rest is counted and told in the next second.
+  defp log(stack, core, function, kind, reason, stacktrace) do
+    second = System.monotonic_time(:second) |> Integer.mod(4_294_967_296)
+    budget = stack.log_budget
+
+    if :atomics.get(budget, 1) != second do
+      :atomics.put(budget, 1, second)
+      missed = :atomics.exchange(budget, 2, 0) - @logs_a_second
+
+      if missed > 0 do
+        Logger.error("#{missed} more callbacks of the core of #{inspect(stack.name)} failed")
+      end
+    end
+
+    if :atomics.add_get(budget, 2, 1) <= @logs_a_second do
+      Logger.error(fn ->
+        "#{inspect(core)}.#{function}/2 of #{inspect(stack.name)} failed\n" <>
+          Exception.format(kind, reason, stacktrace)
+      end)
+    end
+  end
+end

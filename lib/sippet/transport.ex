@@ -1,0 +1,120 @@
+defmodule Sippet.Transport do
+  @moduledoc """
+  The behaviour of a transport, and the transports of a stack.
+
+  A transport is a process, or several, that own sockets. When it is up it calls `register/2`; each message that arrives
+  it hands to `receive_message/4`; and whoever has a message to send calls its `c:transmit/4`.
+
+      defmodule MyApp.Pigeon do
+        use GenServer
+        @behaviour Sippet.Transport
+
+        def start_link(options), do: GenServer.start_link(__MODULE__, options)
+
+        @impl true
+        def init(options) do
+          {:ok, transport} =
+            Sippet.Transport.register(options[:name],
+              module: __MODULE__,
+              handle: self(),
+              protocol: :pigeon,
+              reliable: false,
+              address: {{127, 0, 0, 1}, 5060}
+            )
+
+          {:ok, transport}
+        end
+
+        @impl Sippet.Transport
+        def transmit(pid, _connection, remote, data), do: GenServer.cast(pid, {:fly, remote, data})
+      end
+  """
+
+  alias Sippet.{Router, Stack}
+  alias Sippet.Transport.Table
+
+  @enforce_keys [:id, :sippet, :module, :handle, :protocol, :reliable, :address, :pid]
+  defstruct @enforce_keys ++ [force_rport: false]
+
+  @typedoc """
+  A transport of a stack.
+
+    * `id` - its number, the `transport` of a `t:Sippet.Flow.t/0`; a transport that is started again keeps it
+    * `sippet` - the stack
+    * `module`, `handle` - where messages to be sent go: `module.transmit(handle, ...)`
+    * `protocol` - as Via names it: `:udp`, `:tcp` ...
+    * `reliable` - it delivers or tells when it cannot (RFC 3261 §17)
+    * `address` - `{ip, port}`, the one that the socket is bound to; nil if there is none
+    * `pid` - its process
+    * `force_rport` - responses go to the source port of a request, whether it asks for that or not (RFC 3581)
+  """
+  @type t :: %__MODULE__{
+          id: non_neg_integer,
+          sippet: Sippet.sippet(),
+          module: module,
+          handle: handle,
+          protocol: atom,
+          reliable: boolean,
+          address: {:inet.ip_address(), :inet.port_number()} | nil,
+          pid: pid,
+          force_rport: boolean
+        }
+
+  @typedoc "What the transport's module needs to send: a socket, a process ..."
+  @type handle :: term
+
+  @typedoc "A peer: an address, or a host that the transport resolves itself."
+  @type remote :: {:inet.ip_address() | String.t(), :inet.port_number()}
+
+  @doc """
+  Sends the bytes of one message.
+
+  Runs in the process that has the message: the core's, the transport's own, or the stack's clock, which a transport that
+  blocks would stop. `connection` is 0 for a transport without connections.
+
+  Returns `:ok` when the bytes were handed on, `{:error, reason}` when that failed at once: the transaction is told. What
+  fails later goes to `Sippet.Router.receive_transport_error/3`.
+  """
+  @callback transmit(handle, connection :: non_neg_integer, remote, data :: binary) ::
+              :ok | {:error, reason :: term}
+
+  @doc """
+  Makes a transport of the stack known. It is forgotten when the calling process ends.
+
+  `attributes` are `:module`, `:handle`, `:protocol`, `:reliable`, `:address`, `:force_rport` of `t:t/0`, and
+
+    * `:key` - what makes it the same transport when it is started again: it then keeps its `id`, so that flows stay good.
+      Default: protocol and address.
+
+  Returns `{:ok, transport}`; raises `ArgumentError` if there is no such stack.
+  """
+  @spec register(Sippet.sippet(), keyword) :: {:ok, t}
+  def register(sippet, attributes), do: Table.register(Stack.fetch!(sippet), attributes)
+
+  @doc """
+  Hands a received message to the stack: one datagram, or one message of a stream.
+
+  Anything may be in `data`. The calling process carries out what follows at once, an answer of the stack's own for
+  instance; the core is called from other processes. Returns `:ok`.
+  """
+  @spec receive_message(t, non_neg_integer, remote, binary) :: :ok
+  def receive_message(%__MODULE__{} = transport, connection \\ 0, remote, data) do
+    Router.receive_message(Stack.fetch!(transport.sippet), transport, connection, remote, data)
+  end
+
+  @doc """
+  The transports of a stack, in the order in which they were started.
+
+      for %{protocol: :udp, address: {ip, port}} <- Sippet.Transport.list(:my_stack), do: {ip, port}
+  """
+  @spec list(Sippet.sippet()) :: [t]
+  def list(sippet), do: sippet |> Stack.fetch!() |> Table.all()
+
+  @doc false
+  @spec by_protocol(Stack.t(), atom) :: [t]
+  def by_protocol(stack, protocol), do: Enum.filter(Table.all(stack), &(&1.protocol == protocol))
+
+  @doc false
+  @spec fetch(Stack.t(), non_neg_integer) :: {:ok, t} | :error
+  def fetch(stack, id), do: Table.fetch(stack, id)
+end

@@ -1,0 +1,163 @@
+defmodule Sippet.Transport.Destination do
+  # Where a message goes: which transport, which connection, which address. Settled before a transaction exists, since its
+  # timers depend on the transport. Called by Sippet.Router only.
+  @moduledoc false
+
+  alias Sippet.{Flow, Message, Stack, Transport, TransportError, URI}
+
+  @type settled :: {:ok, Transport.t(), connection :: non_neg_integer, Transport.remote()}
+
+  @doc "Of a request: its target, else its topmost Route, else its Request-URI (§8.1.2)."
+  @spec of_request(Stack.t(), Message.t()) :: settled | {:error, TransportError.t()}
+  def of_request(stack, %Message{target: %Flow{} = flow}) do
+    case Transport.fetch(stack, flow.transport) do
+      {:ok, transport} -> {:ok, transport, flow.connection, flow.remote}
+      :error -> {:error, %TransportError{reason: :transport_closed}}
+    end
+  end
+
+  def of_request(stack, %Message{target: {protocol, host, port}}),
+    do: settle(stack, protocol, host, port)
+
+  def of_request(stack, %Message{target: nil} = request) do
+    uri =
+      case request.headers do
+        %{route: [{_name, %URI{} = uri, _parameters} | _]} -> uri
+        _ -> request.start_line.request_uri
+      end
+
+    case uri do
+      %URI{scheme: scheme, host: host} when scheme in ["sip", "sips"] and is_binary(host) ->
+        protocol = protocol(uri, request)
+        settle(stack, protocol, host, uri.port || URI.default_port(scheme))
+
+      _ ->
+        {:error, %TransportError{reason: :no_destination, address: to_string(uri)}}
+    end
+  end
+
+  def of_request(_stack, %Message{target: target}), do: bad_target!(target)
+
+  @doc "Of a response: nil leaves it to its transaction, which knows where the request came from."
+  @spec of_response(Stack.t(), Message.t()) ::
+          {:ok, {non_neg_integer, non_neg_integer, Transport.remote()} | nil}
+          | {:error, TransportError.t()}
+  def of_response(_stack, %Message{target: nil}), do: {:ok, nil}
+
+  def of_response(_stack, %Message{target: %Flow{} = flow}),
+    do: {:ok, {flow.transport, flow.connection, flow.remote}}
+
+  def of_response(stack, %Message{target: {protocol, host, port}}) do
+    with {:ok, transport, connection, remote} <- settle(stack, protocol, host, port) do
+      {:ok, {transport.id, connection, remote}}
+    end
+  end
+
+  def of_response(_stack, %Message{target: target}), do: bad_target!(target)
+
+  @doc "Of a response without a transaction, from the request as it was received (§18.2.2, RFC 3581 §4)."
+  @spec of_stateless_response(Flow.t(), Message.t()) ::
+          {non_neg_integer, non_neg_integer, Transport.remote()}
+  def of_stateless_response(%Flow{connection: 0, remote: {ip, port}} = flow, request) do
+    [{_version, _protocol, {_host, sent_by_port}, parameters} | _] = request.headers.via
+
+    remote =
+      cond do
+        is_map_key(parameters, "maddr") and match?({:ok, _}, literal(parameters["maddr"])) ->
+          {:ok, ip} = literal(parameters["maddr"])
+          {ip, sent_by_port}
+
+        is_map_key(parameters, "rport") ->
+          {ip, port}
+
+        true ->
+          {ip, sent_by_port}
+      end
+
+    {flow.transport, 0, remote}
+  end
+
+  def of_stateless_response(flow, _request), do: {flow.transport, flow.connection, flow.remote}
+
+  @doc "The address of a host: numeric at once, a name by the system's resolver."
+  @spec address(:inet.ip_address() | String.t(), :inet | :inet6 | :any) ::
+          {:ok, :inet.ip_address()} | {:error, atom}
+  def address(host, _family) when is_tuple(host), do: {:ok, host}
+
+  def address(host, family) when is_binary(host) do
+    with {:error, :einval} <- literal(host), do: resolve(host, family)
+  end
+
+  defp literal(host),
+    do: host |> String.trim_leading("[") |> String.trim_trailing("]") |> parse_address()
+
+  defp parse_address(text), do: text |> String.to_charlist() |> :inet.parse_strict_address()
+
+  defp resolve(host, :any) do
+    with {:error, _reason} <- resolve(host, :inet), do: resolve(host, :inet6)
+  end
+
+  defp resolve(host, family), do: host |> String.to_charlist() |> :inet.getaddr(family)
+
+  # §26.2.1: sips is TLS hop by hop. Else the URI's parameter, else what the Via says.
+  defp protocol(%URI{scheme: "sips"}, _request), do: :tls
+
+  defp protocol(%URI{parameters: parameters}, request) do
+    with true <- is_binary(parameters),
+         transport when is_binary(transport) and transport != "" <- transport(parameters) do
+      Message.to_protocol(transport)
+    else
+      _ ->
+        [{_version, protocol, _sent_by, _parameters} | _] = request.headers.via
+        protocol
+    end
+  end
+
+  # Names of parameters are the same in any case (§19.1.4).
+  defp transport(parameters) do
+    Enum.find_value(URI.decode_parameters(parameters), fn {name, value} ->
+      if String.downcase(name) == "transport", do: value
+    end)
+  end
+
+  defp settle(stack, protocol, host, port) do
+    case Transport.by_protocol(stack, protocol) do
+      [] ->
+        error(:no_transport, protocol, host, port)
+
+      [%Transport{module: Transport.Process} = transport | _] ->
+        # It resolves by itself.
+        {:ok, transport, 0, {host, port}}
+
+      transports ->
+        settle_address(transports, protocol, host, port)
+    end
+  end
+
+  defp settle_address(transports, protocol, host, port) do
+    families = transports |> Enum.map(&family/1) |> Enum.uniq()
+    family = if match?([_], families), do: hd(families), else: :any
+
+    with {:ok, ip} <- address(host, family),
+         %Transport{} = transport <- Enum.find(transports, &(family(&1) == family(ip))) do
+      {:ok, transport, 0, {ip, port}}
+    else
+      nil -> error(:no_transport, protocol, host, port)
+      {:error, reason} -> error(reason, protocol, host, port)
+    end
+  end
+
+  defp family(%Transport{address: {ip, _port}}), do: family(ip)
+  defp family(%Transport{address: nil}), do: :inet
+  defp family(ip) when tuple_size(ip) == 4, do: :inet
+  defp family(ip) when tuple_size(ip) == 8, do: :inet6
+
+  defp error(reason, protocol, host, port) do
+    {:error, %TransportError{reason: reason, protocol: protocol, address: host, port: port}}
+  end
+
+  defp bad_target!(target) do
+    raise ArgumentError,
+          "expected :target of the message to be nil, a %Sippet.Flow{} or {protocol, host, port}, got: #{inspect(target)}"
+  end
+end

@@ -1,0 +1,61 @@
+defmodule Sippet.Transport.Process do
+  # A transport as Sippet 1.x has them: a process that registers itself and is called with the message as a struct.
+  @moduledoc false
+
+  @behaviour Sippet.Transport
+
+  alias Sippet.{Message, Router, Stack, Transport}
+  alias Sippet.Transactions.{Client, Server}
+
+  # What 1.x waits for such a call.
+  @call_timeout 5_000
+
+  @spec register(Stack.t(), atom, boolean) :: :ok | {:error, :already_registered}
+  def register(stack, protocol, reliable) do
+    case Registry.register(stack.name, {:transport, protocol}, reliable) do
+      {:ok, _owner} ->
+        {:ok, _transport} =
+          Transport.Table.register(stack,
+            module: __MODULE__,
+            handle: {stack.name, self()},
+            key: {__MODULE__, protocol},
+            protocol: protocol,
+            reliable: reliable
+          )
+
+        :ok
+
+      {:error, {:already_registered, _pid}} ->
+        {:error, :already_registered}
+    end
+  end
+
+  # The process may be busy, or be the caller: the call is made from a process of its own.
+  @impl true
+  def transmit({sippet, pid}, _connection, {host, port}, data) do
+    spawn(fn -> call(sippet, pid, host, port, data) end)
+    :ok
+  end
+
+  defp call(sippet, pid, host, port, data) do
+    {:ok, message} = Message.parse(data)
+    key = key(message)
+
+    try do
+      GenServer.call(pid, {:send_message, message, host(host), port, key}, @call_timeout)
+    catch
+      :exit, {reason, _call} -> Router.receive_transport_error(sippet, key, reason)
+    end
+  end
+
+  defp host(host) when is_binary(host), do: host
+  defp host(ip), do: ip |> :inet.ntoa() |> List.to_string()
+
+  defp key(message) do
+    cond do
+      Message.response?(message) -> Server.Key.new(message)
+      message.start_line.method == :ack -> nil
+      true -> Client.Key.new(message)
+    end
+  end
+end

@@ -1,0 +1,94 @@
+defmodule Sippet.Transport.Table do
+  # The transports of a stack: a table that everyone reads, and the process that writes it and watches their processes.
+  # The table belongs to the stack's supervisor, so that it outlives this process.
+  @moduledoc false
+
+  use GenServer
+
+  alias Sippet.{Stack, Transport}
+
+  @spec start_link(Stack.t()) :: GenServer.on_start()
+  def start_link(stack), do: GenServer.start_link(__MODULE__, stack, name: name(stack))
+
+  @doc "Adds the calling process's transport."
+  @spec register(Stack.t(), keyword) :: {:ok, Transport.t()}
+  def register(stack, attributes) do
+    attributes = Keyword.put_new(attributes, :pid, self())
+    GenServer.call(name(stack), {:register, attributes})
+  end
+
+  @doc "All of them, oldest first."
+  @spec all(Stack.t()) :: [Transport.t()]
+  def all(stack) do
+    case :ets.lookup(stack.transports, :all) do
+      [{:all, transports}] -> transports
+      [] -> []
+    end
+  end
+
+  @doc "The one of this number."
+  @spec fetch(Stack.t(), non_neg_integer) :: {:ok, Transport.t()} | :error
+  def fetch(stack, id) do
+    case :ets.lookup(stack.transports, id) do
+      [{_id, transport}] -> {:ok, transport}
+      [] -> :error
+    end
+  end
+
+  defp name(stack), do: {:via, Registry, {stack.name, __MODULE__}}
+
+  @impl true
+  def init(stack) do
+    # After a crash of this process the transports are still there.
+    for transport <- all(stack), do: Process.monitor(transport.pid)
+    {:ok, stack}
+  end
+
+  @impl true
+  def handle_call({:register, attributes}, _from, stack) do
+    protocol = Keyword.fetch!(attributes, :protocol)
+    address = Keyword.get(attributes, :address)
+    pid = Keyword.fetch!(attributes, :pid)
+
+    transport = %Transport{
+      id: id(stack, Keyword.get(attributes, :key, {protocol, address})),
+      sippet: stack.name,
+      module: Keyword.fetch!(attributes, :module),
+      handle: Keyword.fetch!(attributes, :handle),
+      protocol: protocol,
+      reliable: Keyword.fetch!(attributes, :reliable),
+      address: address,
+      pid: pid,
+      force_rport: Keyword.get(attributes, :force_rport, false)
+    }
+
+    Process.monitor(pid)
+    others = Enum.reject(all(stack), &(&1.id == transport.id))
+    write(stack, Enum.sort_by([transport | others], & &1.id))
+    :ets.insert(stack.transports, {transport.id, transport})
+    {:reply, {:ok, transport}, stack}
+  end
+
+  @impl true
+  def handle_info({:DOWN, _reference, :process, pid, _reason}, stack) do
+    {gone, left} = Enum.split_with(all(stack), &(&1.pid == pid))
+    write(stack, left)
+    for transport <- gone, do: :ets.delete(stack.transports, transport.id)
+    {:noreply, stack}
+  end
+
+  defp write(stack, transports), do: :ets.insert(stack.transports, {:all, transports})
+
+  # Numbers are kept for good: there are as many as different transports were ever started.
+  defp id(stack, key) do
+    case :ets.lookup(stack.transports, {:key, key}) do
+      [{_key, id}] ->
+        id
+
+      [] ->
+        id = :ets.update_counter(stack.transports, :last_id, 1, {:last_id, 0})
+        :ets.insert(stack.transports, {{:key, key}, id})
+        id
+    end
+  end
+end

@@ -1,0 +1,305 @@
+//! A stack: its shards, each a lock around an engine, and what the processes around them share.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use rustler::sys::ErlNifTerm;
+use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc};
+use sippet_proto::Limits;
+use sippet_proto::transaction::{Config, Effect, Engine, Handle, Key, KeyMaker};
+
+use crate::atoms;
+use crate::counters::Counters;
+
+/// Bits of a handle below the number of its shard.
+const SHARD_BITS: u32 = 48;
+
+/// How many locks the table of runners is spread over.
+const RUNNER_TABLES: usize = 16;
+
+/// How many timers of one shard fire under one hold of its lock.
+const TIMERS_A_HOLD: usize = 64;
+
+/// How many effects one call of the Clock may bring.
+const EFFECTS_A_CALL: usize = 128;
+
+/// How many transactions of a shard one call forgets when the stack has stopped.
+const CLEARED_A_CALL: usize = 1000;
+
+/// The Clock is not woken for less than this.
+const WAKE_SLACK_MS: u64 = 5;
+
+/// How long the Clock sleeps at most while anything is open.
+const MAX_SLEEP_MS: u64 = 100;
+
+/// A transaction as Elixir knows it: shard and handle in one small integer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    pub shard: usize,
+    pub handle: Handle,
+}
+
+impl Address {
+    pub fn to_bits(self) -> u64 {
+        ((self.shard as u64) << SHARD_BITS) | self.handle.to_bits()
+    }
+
+    pub fn from_bits(bits: u64) -> Address {
+        let handle = Handle::from_bits(bits & ((1 << SHARD_BITS) - 1));
+        Address {
+            shard: (bits >> SHARD_BITS) as usize,
+            handle,
+        }
+    }
+}
+
+/// An effect and the shard that it came from.
+pub type Placed = (usize, Effect);
+
+struct Runner {
+    address: Address,
+    monitor: Monitor,
+}
+
+/// What `Sippet.start_link/1` makes and everything else refers to.
+pub struct Stack {
+    shards: Box<[Mutex<Engine>]>,
+    pub keys: KeyMaker,
+    config: Config,
+    pub limits: Limits,
+    epoch: Instant,
+    core: RwLock<Option<Atom>>,
+    closed: AtomicBool,
+    /// By process: what a monitor's end means.
+    runners: Box<[Mutex<HashMap<LocalPidKey, Runner>>]>,
+    /// Effects that arose where no process could carry them out.
+    outbox: Mutex<Vec<Placed>>,
+    clock: Mutex<Option<LocalPid>>,
+    /// When the Clock means to look again.
+    wake_at_ms: AtomicU64,
+    pub counters: Counters,
+}
+
+/// A process identifier as a key: its term's bits, which are the same for the same local process.
+type LocalPidKey = ErlNifTerm;
+
+fn key_of(env: Env<'_>, pid: &LocalPid) -> LocalPidKey {
+    pid.encode(env).as_c_arg()
+}
+
+impl Stack {
+    pub fn new(shards: usize, seed: [u8; 16], config: Config, limits: Limits) -> Stack {
+        let keys = KeyMaker::new(seed);
+        Stack {
+            shards: (0..shards.max(1))
+                .map(|_| Mutex::new(Engine::new(config, keys, 0)))
+                .collect(),
+            keys,
+            config,
+            limits,
+            epoch: Instant::now(),
+            core: RwLock::new(None),
+            closed: AtomicBool::new(false),
+            runners: (0..RUNNER_TABLES)
+                .map(|_| Mutex::new(HashMap::new()))
+                .collect(),
+            outbox: Mutex::new(Vec::new()),
+            clock: Mutex::new(None),
+            wake_at_ms: AtomicU64::new(u64::MAX),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Milliseconds since the stack was made.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The core's module.
+    pub fn core(&self) -> Option<Atom> {
+        *self.core.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_core(&self, module: Atom) {
+        *self.core.write().unwrap_or_else(PoisonError::into_inner) = Some(module);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The shard of a Call-ID.
+    pub fn shard_of(&self, call: Key) -> usize {
+        call.shard(self.shards.len())
+    }
+
+    /// Locks a shard. One that a panic left behind starts anew: its content cannot be trusted.
+    fn lock(&self, shard: usize) -> Option<MutexGuard<'_, Engine>> {
+        let lock = self.shards.get(shard)?;
+        Some(lock.lock().unwrap_or_else(|poisoned| {
+            let mut engine = poisoned.into_inner();
+            *engine = Engine::new(self.config, self.keys, self.now());
+            lock.clear_poison();
+            self.counters.lost_shards.add(1);
+            engine
+        }))
+    }
+
+    /// Runs one step on a shard; none if there is no such shard.
+    pub fn step<R>(
+        &self,
+        env: Env<'_>,
+        shard: usize,
+        effects: &mut Vec<Effect>,
+        run: impl FnOnce(&mut Engine, u64, &mut Vec<Effect>) -> R,
+    ) -> Option<R> {
+        let now = self.now();
+        let mut engine = self.lock(shard)?;
+        let result = run(&mut engine, now, effects);
+        let deadline = engine.next_deadline();
+        drop(engine);
+        if let Some(deadline) = deadline {
+            self.wake_for(env, now, deadline);
+        }
+        Some(result)
+    }
+
+    /// Looks at a shard.
+    pub fn look<R>(&self, shard: usize, run: impl FnOnce(&Engine) -> R) -> Option<R> {
+        self.lock(shard).map(|engine| run(&engine))
+    }
+
+    /// Wakes the Clock if it would sleep past a deadline.
+    fn wake_for(&self, env: Env<'_>, now: u64, deadline: u64) {
+        let planned = self.wake_at_ms.load(Ordering::Relaxed);
+        let due = deadline.max(now).min(now + MAX_SLEEP_MS);
+        if due.saturating_add(WAKE_SLACK_MS) < planned {
+            self.wake_at_ms.store(due, Ordering::Relaxed);
+            self.wake(env);
+        }
+    }
+
+    fn wake(&self, env: Env<'_>) {
+        let clock = *self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clock) = clock {
+            // A Clock that has just died is started again and looks first.
+            let _ = env.send(&clock, atoms::get().wake);
+        }
+    }
+
+    /// One round of the calling process, which is the Clock: what is due, and how long it may sleep; 0 if there is more.
+    pub fn tick(&self, clock: LocalPid, from: usize) -> (Vec<Placed>, Option<u64>, usize) {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        // What arms a timer from here on finds no plan, and wakes.
+        self.wake_at_ms.store(u64::MAX, Ordering::Relaxed);
+        let mut found =
+            std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut effects = Vec::new();
+        let mut next = None;
+        let mut open = false;
+        for turn in 0..self.shards.len() {
+            let shard = (from + turn) % self.shards.len();
+            let Some(mut engine) = self.lock(shard) else {
+                continue;
+            };
+            let more = engine.handle_timeout(self.now(), TIMERS_A_HOLD, &mut effects);
+            let deadline = engine.next_deadline();
+            open |= !engine.is_empty();
+            drop(engine);
+            found.extend(effects.drain(..).map(|effect| (shard, effect)));
+            if more || found.len() >= EFFECTS_A_CALL {
+                return (found, Some(0), (shard + 1) % self.shards.len());
+            }
+            next = match (next, deadline) {
+                (Some(a), Some(b)) => Some(std::cmp::min::<u64>(a, b)),
+                (a, b) => a.or(b),
+            };
+        }
+        let now = self.now();
+        let sleep = match next {
+            Some(deadline) => Some(deadline.saturating_sub(now).min(MAX_SLEEP_MS)),
+            None if open => Some(MAX_SLEEP_MS),
+            None => None,
+        };
+        if let Some(sleep) = sleep {
+            self.wake_at_ms.fetch_min(now + sleep, Ordering::Relaxed);
+        }
+        (found, sleep, 0)
+    }
+
+    /// Forgets some of what is open; true when nothing is left.
+    pub fn empty(&self) -> bool {
+        (0..self.shards.len()).all(|shard| {
+            self.lock(shard)
+                .is_none_or(|mut engine| engine.clear(CLEARED_A_CALL))
+        })
+    }
+
+    /// Remembers which transaction a process runs for.
+    pub fn add_runner(&self, env: Env<'_>, pid: &LocalPid, address: Address, monitor: Monitor) {
+        let key = key_of(env, pid);
+        self.runner_table(key)
+            .insert(key, Runner { address, monitor });
+    }
+
+    /// Forgets a process that has come to its end in good order.
+    pub fn remove_runner(&self, env: Env<'_>, pid: &LocalPid) -> Option<Monitor> {
+        let key = key_of(env, pid);
+        self.runner_table(key)
+            .remove(&key)
+            .map(|runner| runner.monitor)
+    }
+
+    fn runner_table(&self, key: LocalPidKey) -> MutexGuard<'_, HashMap<LocalPidKey, Runner>> {
+        let table =
+            BuildHasherDefault::<DefaultHasher>::default().hash_one(key) as usize % RUNNER_TABLES;
+        self.runners[table]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runner_died(&self, env: Env<'_>, pid: LocalPid) {
+        let key = key_of(env, &pid);
+        let Some(runner) = self.runner_table(key).remove(&key) else {
+            return;
+        };
+        self.counters.core_failures.add(1);
+        let Address { shard, handle } = runner.address;
+        let mut effects = Vec::new();
+        self.step(env, shard, &mut effects, |engine, now, effects| {
+            engine.handle_runner_failure(now, handle, effects);
+        });
+        if !effects.is_empty() {
+            let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+            outbox.extend(effects.into_iter().map(|effect| (shard, effect)));
+            drop(outbox);
+            self.wake(env);
+        }
+    }
+}
+
+#[rustler::resource_impl]
+impl Resource for Stack {
+    const IMPLEMENTS_DOWN: bool = true;
+
+    /// A runner died inside the core's callback. What is to be done about it waits for the Clock.
+    fn down<'a>(&'a self, env: Env<'a>, pid: LocalPid, _monitor: Monitor) {
+        // This is called from C, which a panic must not reach.
+        let _ =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.runner_died(env, pid)));
+    }
+}
+
+/// The stack as a term holds it.
+pub type StackArc = ResourceArc<Stack>;

@@ -1,0 +1,125 @@
+//! The non-INVITE client transaction (§17.1.2).
+//!
+//! ```text
+//! Trying ── 1xx ──▶ Proceeding ── final ──▶ Completed for timer K ──▶ Terminated
+//! ```
+
+use bytes::Bytes;
+
+use super::context::{Context, Step, Timer};
+use super::effect::{Delivery, Failure};
+use super::input::IncomingResponse;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Trying,
+    Proceeding,
+    Completed,
+    Terminated,
+}
+
+impl State {
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Trying => "trying",
+            State::Proceeding => "proceeding",
+            State::Completed => "completed",
+            State::Terminated => "terminated",
+        }
+    }
+}
+
+pub(super) struct Client {
+    pub state: State,
+    request: Bytes,
+    interval_ms: u64,
+}
+
+/// What can happen to it.
+pub(super) enum Event<'e> {
+    Response(&'e IncomingResponse),
+    Timer(Timer),
+    TransportError(Bytes),
+}
+
+impl Client {
+    /// Sends the request.
+    pub fn start(request: Bytes, cx: &mut Context<'_>) -> Client {
+        let t1 = cx.config.t1_ms;
+        cx.transmit(&request);
+        if !cx.common.reliable {
+            cx.arm(Timer::E, t1);
+        }
+        cx.arm(Timer::F, cx.config.timeout_ms());
+        Client {
+            state: State::Trying,
+            request,
+            interval_ms: t1,
+        }
+    }
+
+    pub fn handle(&mut self, event: Event<'_>, cx: &mut Context<'_>) -> Step {
+        match (self.state, event) {
+            (State::Trying | State::Proceeding, Event::Response(response)) => {
+                self.response(response, cx)
+            }
+
+            (State::Trying | State::Proceeding, Event::Timer(Timer::E)) => {
+                cx.transmit(&self.request);
+                cx.gauges.retransmissions += 1;
+                self.interval_ms = match self.state {
+                    State::Proceeding => cx.config.t2_ms,
+                    _ => cx.config.backoff_ms(self.interval_ms),
+                };
+                cx.arm(Timer::E, self.interval_ms);
+                Step::Alive
+            }
+            (State::Trying | State::Proceeding, Event::Timer(Timer::F)) => {
+                cx.fail(Failure::Timeout);
+                self.end()
+            }
+            (State::Completed, Event::Timer(Timer::K)) => self.end(),
+
+            (State::Trying | State::Proceeding, Event::TransportError(reason)) => {
+                cx.fail(Failure::Transport(reason));
+                self.end()
+            }
+
+            (State::Completed, Event::Response(_) | Event::TransportError(_))
+            | (State::Trying | State::Proceeding | State::Completed, Event::Timer(_)) => {
+                Step::Alive
+            }
+            (State::Terminated, _) => Step::Ended,
+        }
+    }
+
+    fn response(&mut self, response: &IncomingResponse, cx: &mut Context<'_>) -> Step {
+        cx.deliver(Delivery::Response {
+            bytes: response.bytes.clone(),
+            source: response.source.clone(),
+            keyed: true,
+        });
+        if response.status_code < 200 {
+            // Timers E and F run on; E is at T2 from its next firing (§17.1.2.2).
+            self.state = State::Proceeding;
+            return Step::Alive;
+        }
+        self.request = Bytes::new();
+        cx.disarm_machine();
+        if cx.common.reliable {
+            return self.end();
+        }
+        self.state = State::Completed;
+        cx.arm(Timer::K, cx.config.t4_ms);
+        Step::Alive
+    }
+
+    fn end(&mut self) -> Step {
+        self.state = State::Terminated;
+        Step::Ended
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.request.len()
+    }
+}

@@ -1,0 +1,271 @@
+//! What a machine may do in one step, and what every transaction has beside its machine.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::config::Timers;
+use super::delivery::{QUEUE_LIMIT, Runner};
+use super::effect::{Delivery, Effect, Failure, Target};
+use super::input::Name;
+use super::key::{Key, KeyMaker};
+use super::slab::{Handle, Table};
+use crate::message::reply::{Reply, Salvage, write_reply};
+use crate::timer::wheel::{TimerId, Wheel};
+
+/// The timers of a transaction: those of §17 and RFC 6026 by their letters, and the engine's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer {
+    /// INVITE client: repeat the request (§17.1.1.2).
+    A,
+    /// INVITE client: no response came (§17.1.1.2).
+    B,
+    /// INVITE client: responses may still be repeated (§17.1.1.2).
+    D,
+    /// Client: repeat the request (§17.1.2.2).
+    E,
+    /// Client: no final response came (§17.1.2.2).
+    F,
+    /// INVITE server: repeat the final response (§17.2.1).
+    G,
+    /// INVITE server: no ACK came (§17.2.1).
+    H,
+    /// INVITE server: ACKs may still be repeated (§17.2.1).
+    I,
+    /// Server: requests may still be repeated (§17.2.2).
+    J,
+    /// Client: responses may still be repeated (§17.1.2.2).
+    K,
+    /// INVITE server: the INVITE may still be repeated after a 2xx (RFC 6026 §8.7).
+    L,
+    /// INVITE client: 2xx may still come (RFC 6026 §8.4).
+    M,
+    /// INVITE client in Proceeding: neither a final nor another provisional response came.
+    Proceeding,
+    /// Server: nothing was answered yet, a 100 is due (§17.2.1, RFC 4320 §4.2).
+    Trying,
+    /// INVITE server: the core has forgotten the call.
+    Watchdog,
+    /// Server: the core has not answered while the client still listened (RFC 4320 §4.2).
+    Unanswered,
+    /// INVITE server: repeat the 2xx (§13.3.1.4).
+    Accepted,
+    /// Nobody took up the runner.
+    Runner,
+    /// The ACK that this request waits for was not taken in time.
+    Gate,
+}
+
+impl Timer {
+    /// A transaction repeats one thing and waits for one end at a time.
+    fn slot(self) -> usize {
+        match self {
+            Timer::A | Timer::E | Timer::G | Timer::Trying | Timer::Accepted => 0,
+            Timer::B
+            | Timer::D
+            | Timer::F
+            | Timer::H
+            | Timer::I
+            | Timer::J
+            | Timer::K
+            | Timer::L
+            | Timer::M => 1,
+            Timer::Proceeding | Timer::Watchdog | Timer::Unanswered => 1,
+            Timer::Runner => 2,
+            Timer::Gate => 3,
+        }
+    }
+}
+
+/// What the wheel holds.
+pub(super) type Alarm = (Handle, Timer);
+
+/// The part of a transaction that is the same for all machines.
+pub(super) struct Common {
+    pub name: Name,
+    pub key: Key,
+    pub call: Key,
+    /// Further keys that find it.
+    pub aliases: Vec<Key>,
+    /// Where its messages go.
+    pub target: Target,
+    pub reliable: bool,
+    pub created_ms: u64,
+    pub queue: VecDeque<Delivery>,
+    pub runner: Runner,
+    /// The delivery under way is a request that the core owes an answer.
+    pub owes_final: bool,
+    /// The first delivery was taken.
+    pub started: bool,
+    /// Transactions whose first delivery waits for this one's.
+    pub followers: Vec<Handle>,
+    /// Its own first delivery waits for another transaction's.
+    pub gated: bool,
+    timers: [Option<TimerId>; 4],
+}
+
+impl Common {
+    pub(super) fn new(
+        name: Name,
+        key: Key,
+        call: Key,
+        target: Target,
+        reliable: bool,
+        now: u64,
+    ) -> Common {
+        Common {
+            name,
+            key,
+            call,
+            aliases: Vec::new(),
+            target,
+            reliable,
+            created_ms: now,
+            queue: VecDeque::new(),
+            runner: Runner::Idle,
+            owes_final: false,
+            started: false,
+            followers: Vec::new(),
+            gated: false,
+            timers: [None; 4],
+        }
+    }
+}
+
+/// How far a step got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The transaction lives on.
+    Alive,
+    /// The machine has terminated.
+    Ended,
+}
+
+/// The engine around one transaction, for the length of a step.
+pub(super) struct Context<'e> {
+    pub handle: Handle,
+    pub now: u64,
+    pub common: &'e mut Common,
+    pub config: &'e Timers,
+    pub keys: &'e KeyMaker,
+    pub wheel: &'e mut Wheel<Alarm>,
+    pub table: &'e mut Table<Handle>,
+    pub effects: &'e mut Vec<Effect>,
+    pub gauges: &'e mut super::outcome::Gauges,
+}
+
+impl Context<'_> {
+    /// Starts a timer in place of the one that has its slot.
+    pub fn arm(&mut self, timer: Timer, delay_ms: u64) {
+        self.disarm(timer);
+        let id = self
+            .wheel
+            .arm(self.now.saturating_add(delay_ms), (self.handle, timer));
+        if let Some(slot) = self.common.timers.get_mut(timer.slot()) {
+            *slot = Some(id);
+        }
+    }
+
+    /// Stops whatever runs in the slot of this timer.
+    pub fn disarm(&mut self, timer: Timer) {
+        if let Some(id) = self
+            .common
+            .timers
+            .get_mut(timer.slot())
+            .and_then(Option::take)
+        {
+            self.wheel.cancel(id);
+        }
+    }
+
+    /// Stops all timers of the machine; those of the delivery go on.
+    pub fn disarm_machine(&mut self) {
+        self.disarm(Timer::A);
+        self.disarm(Timer::B);
+    }
+
+    /// Sends along the transaction's own way.
+    pub fn transmit(&mut self, bytes: &Bytes) {
+        let target = self.common.target.clone();
+        self.transmit_to(bytes, target);
+    }
+
+    /// Sends another way.
+    pub fn transmit_to(&mut self, bytes: &Bytes, target: Target) {
+        self.effects.push(Effect::Transmit {
+            target,
+            bytes: bytes.clone(),
+            handle: Some(self.handle),
+        });
+    }
+
+    /// Lets another key find this transaction, unless it finds one already.
+    pub fn alias(&mut self, key: Key) {
+        if self.table.get(key).is_none() {
+            self.table.insert(key, self.handle);
+            self.common.aliases.push(key);
+        }
+    }
+
+    /// Puts a failure into the core's queue.
+    pub fn fail(&mut self, failure: Failure) {
+        self.deliver(Delivery::Failed(failure));
+    }
+
+    /// Puts something into the core's queue and sees that a runner comes for it.
+    ///
+    /// A full queue makes room by its oldest provisional response; what is left is bounded by the machines.
+    pub fn deliver(&mut self, delivery: Delivery) {
+        let queue = &mut self.common.queue;
+        if queue.len() >= QUEUE_LIMIT {
+            match queue.iter().position(is_provisional) {
+                Some(oldest) => {
+                    queue.remove(oldest);
+                    self.gauges.dropped_deliveries += 1;
+                }
+                None if is_provisional(&delivery) => {
+                    self.gauges.dropped_deliveries += 1;
+                    return;
+                }
+                None => {}
+            }
+        }
+        self.common.queue.push_back(delivery);
+        self.call_runner();
+    }
+
+    /// Asks for a runner if there is something to run and none runs or is asked for.
+    pub fn call_runner(&mut self) {
+        if self.common.runner == Runner::Idle && !self.common.gated && !self.common.queue.is_empty()
+        {
+            self.common.runner = Runner::Called;
+            self.effects.push(Effect::StartRunner(self.handle));
+            self.arm(Timer::Runner, self.config.runner_ms);
+        }
+    }
+
+    /// An answer of the engine's own to the request, or to the request behind one of our responses.
+    pub fn reply(
+        &self,
+        source: &Bytes,
+        status_code: u16,
+        reason_phrase: &'static str,
+    ) -> Option<Bytes> {
+        let salvage = Salvage::scan(source).or_else(|| Salvage::scan_response(source))?;
+        let tag = self.keys.response_tag(self.common.key).to_tag();
+        let reply = Reply {
+            status_code,
+            reason_phrase: reason_phrase.as_bytes(),
+            to_tag: (status_code > 100).then_some(&tag[..]),
+            extra: &[],
+        };
+        let mut out = Vec::with_capacity(source.len().min(1024));
+        write_reply(&mut out, &salvage, &reply).ok()?;
+        Some(Bytes::from(out))
+    }
+}
+
+fn is_provisional(delivery: &Delivery) -> bool {
+    // The class stands at a fixed place: "SIP/2.0 1".
+    matches!(delivery, Delivery::Response { bytes, .. } if bytes.get(8) == Some(&b'1'))
+}

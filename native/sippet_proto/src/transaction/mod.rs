@@ -1,0 +1,31 @@
+//! The transaction engine: all transactions of one shard, without I/O (§17, RFC 6026, RFC 4320).
+//!
+//! Messages go in already reduced to keys and bytes ([`input`]), what is to be done comes out as [`Effect`]s, and time
+//! is an argument in milliseconds that may not be trusted to grow. The same calls with the same times give the same
+//! effects. What the core is owed waits in here until a runner [takes](Engine::take) it.
+
+mod ack;
+mod client;
+mod config;
+mod context;
+mod delivery;
+mod effect;
+mod engine;
+pub mod input;
+mod invite_client;
+mod invite_server;
+mod key;
+mod outcome;
+mod server;
+mod slab;
+
+pub use config::{Config, Timers};
+pub use context::Timer;
+pub use effect::{Delivery, Destination, Effect, Failure, Flow, Target};
+pub use engine::Engine;
+pub use input::{
+    IncomingRequest, IncomingResponse, Kind, Name, OutgoingRequest, OutgoingResponse, Unfit,
+};
+pub use key::{Key, KeyMaker};
+pub use outcome::{Gauges, Info, SendError, Taken, Verdict};
+pub use slab::Handle;
