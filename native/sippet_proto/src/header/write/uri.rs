@@ -41,7 +41,7 @@ fn sip(out: &mut Vec<u8>, uri: &Uri<'_>, name: &[u8]) -> Written {
         out.push(b'@');
     }
     host(out, name)?;
-    port(out, uri.port);
+    port_as_read(out, uri);
     out.extend_from_slice(uri.parameters.unwrap_or_default());
     Ok(())
 }
@@ -112,7 +112,26 @@ fn authority(out: &mut Vec<u8>, uri: &Uri<'_>, name: &[u8]) {
     } else {
         out.extend_from_slice(name);
     }
-    port(out, uri.port);
+    port_as_read(out, uri);
+}
+
+/// The port with the leading zeros that it was read with, so that a URI comes back as it was.
+fn port_as_read(out: &mut Vec<u8>, uri: &Uri<'_>) {
+    let (Some(number), Some(authority)) = (uri.port, uri.authority) else {
+        return port(out, uri.port);
+    };
+    let digits = authority
+        .rsplit(|byte| *byte == b':')
+        .next()
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .filter(|digits| digits.starts_with('0') && digits.parse() == Ok(number));
+    match digits {
+        Some(digits) => {
+            out.push(b':');
+            out.extend_from_slice(digits.as_bytes());
+        }
+        None => port(out, uri.port),
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +154,21 @@ mod tests {
         let text = String::from_utf8(out.split_off(1)).unwrap();
         assert_eq!(result.is_err(), text.is_empty());
         result.map(|()| text)
+    }
+
+    #[test]
+    fn leading_zeros_of_a_port_stay() {
+        let zeros = Uri {
+            authority: Some(b"alice@atlanta.com:0005060"),
+            port: Some(5060),
+            ..ALICE
+        };
+        assert_eq!(written(zeros).unwrap(), "sip:alice@atlanta.com:0005060");
+        let changed = Uri {
+            port: Some(5070),
+            ..zeros
+        };
+        assert_eq!(written(changed).unwrap(), "sip:alice@atlanta.com:5070");
     }
 
     #[test]
