@@ -3,8 +3,8 @@
 use crate::error::{Field, WriteError, WriteReason};
 use crate::header::name::{Known, look_up};
 use crate::header::write::auth::{self, Role};
-use crate::header::write::{TEXT, uri};
-use crate::header::write::{Written, all, number, text, token, values};
+use crate::header::write::uri;
+use crate::header::write::{Written, number, plain_text, text, token, values};
 use crate::header::{Auth, Contact, Headers};
 use crate::message::{List, Message, RequestLine, StartLine, StatusLine};
 
@@ -64,9 +64,7 @@ impl<'a> StatusLine<'a> {
             number(out, u64::from(self.status_code));
             out.push(b' ');
             // White space at its end is part of it (§7.2).
-            if !all(self.reason_phrase, TEXT) {
-                return Err(WriteReason::ControlCharacter);
-            }
+            plain_text(self.reason_phrase)?;
             out.extend_from_slice(self.reason_phrase);
             Ok(())
         })

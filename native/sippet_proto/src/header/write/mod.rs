@@ -92,9 +92,7 @@ pub(crate) fn all(text: &[u8], class: u8) -> bool {
 /// Text that is not what it should be: a control character that could add a field is the graver reason.
 #[cold]
 pub(crate) fn refuse(text: &[u8], reason: WriteReason) -> Written {
-    if !all(text, TEXT) {
-        return Err(WriteReason::ControlCharacter);
-    }
+    plain_text(text)?;
     Err(if text.is_empty() {
         WriteReason::Empty
     } else {
@@ -117,12 +115,19 @@ pub(crate) fn token(out: &mut Vec<u8>, text: &[u8]) -> Written {
     of_class(out, text, TOKEN, WriteReason::Token)
 }
 
+/// Text without anything that could add a field.
+#[inline]
+pub(crate) fn plain_text(text: &[u8]) -> Written {
+    match memchr::memchr3(b'\r', b'\n', 0, text) {
+        Some(_) => Err(WriteReason::ControlCharacter),
+        None => Ok(()),
+    }
+}
+
 /// Free text, which is read back without white space around it.
 #[inline]
 pub(crate) fn text(out: &mut Vec<u8>, text: &[u8]) -> Written {
-    if !all(text, TEXT) {
-        return Err(WriteReason::ControlCharacter);
-    }
+    plain_text(text)?;
     if let ([b' ' | b'\t', ..], _) | (_, [.., b' ' | b'\t']) = (text, text) {
         return Err(WriteReason::WhiteSpace);
     }

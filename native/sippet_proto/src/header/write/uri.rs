@@ -36,14 +36,42 @@ fn sip(out: &mut Vec<u8>, uri: &Uri<'_>, name: &[u8]) -> Written {
     }
     out.extend_from_slice(uri.scheme);
     out.push(b':');
+    let start = out.len();
     if let Some(userinfo) = uri.userinfo {
         out.extend_from_slice(userinfo);
         out.push(b'@');
     }
     host(out, name)?;
     port(out, uri.port);
+    if uri
+        .authority
+        .is_some_and(|text| out.get(start..) != Some(text))
+    {
+        respell(out, start, uri);
+    }
     out.extend_from_slice(uri.parameters.unwrap_or_default());
     Ok(())
+}
+
+/// Puts `authority` in the place of what was written from its pieces, if it says the same: a port of `05060`.
+#[cold]
+fn respell(out: &mut Vec<u8>, start: usize, uri: &Uri<'_>) {
+    let Some(authority) = uri.authority else {
+        return;
+    };
+    let text = [uri.scheme, b":", authority].concat();
+    let is_same = split(&text, false).is_ok_and(|read| {
+        let rest = (read.parameters, read.headers);
+        of_host(&read) == of_host(uri) && rest == (None, None)
+    });
+    if is_same {
+        out.truncate(start);
+        out.extend_from_slice(authority);
+    }
+}
+
+fn of_host<'a>(uri: &Uri<'a>) -> (Option<&'a [u8]>, Option<&'a [u8]>, Option<u16>) {
+    (uri.userinfo, uri.host, uri.port)
 }
 
 /// `*(";" pname ["=" pvalue])` of unreserved characters.
@@ -74,9 +102,13 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
         .any(|scheme| uri.scheme.eq_ignore_ascii_case(scheme));
     out.extend_from_slice(uri.scheme);
     out.push(b':');
+    let start_of_authority = out.len();
     match (uri.host, uri.authority) {
         (Some(name), None) => authority(out, uri, name),
-        (Some(name), _) if structured => authority(out, uri, name),
+        (Some(name), Some(_)) if structured => {
+            authority(out, uri, name);
+            respell(out, start_of_authority, uri);
+        }
         (_, Some(text)) => out.extend_from_slice(text),
         (None, None) => return Err(WriteReason::Empty),
     }
@@ -84,13 +116,10 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     out.extend_from_slice(uri.headers.unwrap_or_default());
     let text = out.get(start..).unwrap_or_default();
     let is_same = split(text, false).is_ok_and(|read| {
-        let of_host = |read: &Uri<'_>| {
-            (read.userinfo, read.host, read.port) == (uri.userinfo, uri.host, uri.port)
-        };
         read.scheme == uri.scheme
             && read.parameters == uri.parameters
             && read.headers == uri.headers
-            && (!structured || uri.host.is_none() || of_host(&read))
+            && (!structured || uri.host.is_none() || of_host(&read) == of_host(uri))
     });
     if is_same {
         Ok(())
@@ -157,6 +186,25 @@ mod tests {
         ] {
             let uri = crate::uri::parse_uri(text.as_bytes()).unwrap();
             assert_eq!(written(uri), Ok(text.to_string()));
+        }
+    }
+
+    #[test]
+    fn authority_counts_as_long_as_it_agrees_with_its_pieces() {
+        for (authority, expected) in [
+            (&b"alice@atlanta.com"[..], "sip:alice@atlanta.com"),
+            (b"alice@atlanta.com:05060", "sip:alice@atlanta.com:05060"),
+            (b"bob@atlanta.com:5060", "sip:alice@atlanta.com:5060"),
+            (b"alice@atlanta.com:5060;lr", "sip:alice@atlanta.com:5060"),
+            (b"alice@atlanta.com:5060\r\n", "sip:alice@atlanta.com:5060"),
+        ] {
+            let port = (expected.len() > 21).then_some(5060);
+            let uri = Uri {
+                authority: Some(authority),
+                port,
+                ..ALICE
+            };
+            assert_eq!(written(uri).as_deref(), Ok(expected));
         }
     }
 
