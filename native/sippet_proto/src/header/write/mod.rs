@@ -165,7 +165,13 @@ pub(crate) fn escaped(out: &mut Vec<u8>, text: &[u8], plain: u8) -> Written {
 /// A host name, or an address; of IPv6 without its brackets, which are added.
 #[inline]
 pub(crate) fn host(out: &mut Vec<u8>, name: &[u8]) -> Written {
-    let start = out.len();
+    check_host(name)?;
+    put_host(out, name);
+    Ok(())
+}
+
+#[inline]
+pub(crate) fn put_host(out: &mut Vec<u8>, name: &[u8]) {
     if name.contains(&b':') {
         out.push(b'[');
         out.extend_from_slice(name);
@@ -173,10 +179,40 @@ pub(crate) fn host(out: &mut Vec<u8>, name: &[u8]) -> Written {
     } else {
         out.extend_from_slice(name);
     }
-    match grammar::host(out.get(start..).unwrap_or_default()) {
-        Ok((b"", _)) => Ok(()),
-        _ => refuse(name, WriteReason::Host),
+}
+
+#[inline]
+pub(crate) fn check_host(name: &[u8]) -> Written {
+    if is_plain_name(name) {
+        return Ok(());
     }
+    let is_host = if name.contains(&b':') {
+        is_ipv6(name)
+    } else {
+        matches!(grammar::host(name), Ok((b"", _)))
+    };
+    if is_host {
+        Ok(())
+    } else {
+        refuse(name, WriteReason::Host)
+    }
+}
+
+/// What most hosts are, told in one pass: no empty label, a letter at the end.
+#[inline]
+fn is_plain_name(name: &[u8]) -> bool {
+    let mut previous = b'.';
+    for byte in name {
+        if !byte.is_ascii_alphanumeric() && *byte != b'-' && (*byte != b'.' || previous == b'.') {
+            return false;
+        }
+        previous = *byte;
+    }
+    previous.is_ascii_alphabetic()
+}
+
+pub(crate) fn is_ipv6(address: &[u8]) -> bool {
+    std::str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
 /// `:port`, where there is one.

@@ -1,7 +1,8 @@
 //! Writing URIs from their pieces (§19.1.1, RFC 3966 §3, RFC 2396 §3).
 
-use super::{USER, Written, all, host, port, refuse};
+use super::{USER, Written, all, check_host, port, put_host, refuse};
 use crate::error::WriteReason;
+use crate::grammar;
 use crate::uri::{Uri, split};
 
 impl Uri<'_> {
@@ -36,38 +37,10 @@ fn sip(out: &mut Vec<u8>, uri: &Uri<'_>, name: &[u8]) -> Written {
     }
     out.extend_from_slice(uri.scheme);
     out.push(b':');
-    let start = out.len();
-    if let Some(userinfo) = uri.userinfo {
-        out.extend_from_slice(userinfo);
-        out.push(b'@');
-    }
-    host(out, name)?;
-    port(out, uri.port);
-    if uri
-        .authority
-        .is_some_and(|text| out.get(start..) != Some(text))
-    {
-        respell(out, start, uri);
-    }
+    check_host(name)?;
+    authority(out, uri, name);
     out.extend_from_slice(uri.parameters.unwrap_or_default());
     Ok(())
-}
-
-/// Puts `authority` in the place of what was written from its pieces, if it says the same: a port of `05060`.
-#[cold]
-fn respell(out: &mut Vec<u8>, start: usize, uri: &Uri<'_>) {
-    let Some(authority) = uri.authority else {
-        return;
-    };
-    let text = [uri.scheme, b":", authority].concat();
-    let is_same = split(&text, false).is_ok_and(|read| {
-        let rest = (read.parameters, read.headers);
-        of_host(&read) == of_host(uri) && rest == (None, None)
-    });
-    if is_same {
-        out.truncate(start);
-        out.extend_from_slice(authority);
-    }
 }
 
 fn of_host<'a>(uri: &Uri<'a>) -> (Option<&'a [u8]>, Option<&'a [u8]>, Option<u16>) {
@@ -102,13 +75,9 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
         .any(|scheme| uri.scheme.eq_ignore_ascii_case(scheme));
     out.extend_from_slice(uri.scheme);
     out.push(b':');
-    let start_of_authority = out.len();
     match (uri.host, uri.authority) {
         (Some(name), None) => authority(out, uri, name),
-        (Some(name), Some(_)) if structured => {
-            authority(out, uri, name);
-            respell(out, start_of_authority, uri);
-        }
+        (Some(name), Some(_)) if structured => authority(out, uri, name),
         (_, Some(text)) => out.extend_from_slice(text),
         (None, None) => return Err(WriteReason::Empty),
     }
@@ -128,20 +97,45 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     }
 }
 
-/// Unchecked.
+/// Unchecked pieces, in the spelling that `authority` has for them.
+#[inline]
 fn authority(out: &mut Vec<u8>, uri: &Uri<'_>, name: &[u8]) {
+    if let Some(text) = uri.authority
+        && agrees(text, uri, name).is_some()
+    {
+        out.extend_from_slice(text);
+        return;
+    }
     if let Some(userinfo) = uri.userinfo {
         out.extend_from_slice(userinfo);
         out.push(b'@');
     }
-    if name.contains(&b':') {
-        out.push(b'[');
-        out.extend_from_slice(name);
-        out.push(b']');
-    } else {
-        out.extend_from_slice(name);
-    }
+    put_host(out, name);
     port(out, uri.port);
+}
+
+/// Whether the text is the pieces, the port with any zeros before it.
+#[inline]
+fn agrees(text: &[u8], uri: &Uri<'_>, name: &[u8]) -> Option<()> {
+    let mut rest = text;
+    if let Some(userinfo) = uri.userinfo {
+        rest = rest.strip_prefix(userinfo)?.strip_prefix(b"@")?;
+    }
+    rest = if name.contains(&b':') {
+        rest.strip_prefix(b"[")?
+            .strip_prefix(name)?
+            .strip_prefix(b"]")?
+    } else {
+        rest.strip_prefix(name)?
+    };
+    match (rest, uri.port) {
+        ([], None) => Some(()),
+        ([b':', digits @ ..], Some(port)) => match grammar::port(digits) {
+            Ok((b"", value)) if value == port => Some(()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +191,7 @@ mod tests {
             (b"bob@atlanta.com:5060", "sip:alice@atlanta.com:5060"),
             (b"alice@atlanta.com:5060;lr", "sip:alice@atlanta.com:5060"),
             (b"alice@atlanta.com:5060\r\n", "sip:alice@atlanta.com:5060"),
+            (b"alice@[atlanta.com]", "sip:alice@atlanta.com"),
         ] {
             let port = (expected.len() > 21).then_some(5060);
             let uri = Uri {
