@@ -3,13 +3,11 @@
 use crate::error::{Field, WriteError, WriteReason};
 use crate::header::name::{Known, look_up};
 use crate::header::write::auth::{self, Role};
+use crate::header::write::lines::Lines;
 use crate::header::write::uri;
 use crate::header::write::{Written, number, plain_text, text, token, values};
 use crate::header::{Auth, Contact, Headers};
-use crate::message::{List, Message, RequestLine, StartLine, StatusLine};
-
-/// A line of a joined list starts anew before it would pass this many bytes, far below what any reader takes.
-const JOINED_BYTES: usize = 1024;
+use crate::message::{Message, RequestLine, StartLine, StatusLine};
 
 impl<'a> Message<'a> {
     /// Appends the message as it goes on the wire; appends nothing where it fails.
@@ -201,7 +199,7 @@ fn header_fields<'a>(lines: &mut Lines<'_, 'a>, headers: &Headers<'a>) -> Writte
     lines.one("Server: ", &headers.server, free)?;
     lines.one("User-Agent: ", &headers.user_agent, free)?;
 
-    lines.extensions(headers)?;
+    extensions(lines, headers)?;
 
     lines.one(
         "MIME-Version: ",
@@ -218,155 +216,27 @@ fn header_fields<'a>(lines: &mut Lines<'_, 'a>, headers: &Headers<'a>) -> Writte
     lines.one("Content-Type: ", &headers.content_type, values::media_type)
 }
 
-/// Writes the lines of header fields. What they return fits a register: there are fifty of them, most have nothing to do.
-struct Lines<'o, 'a> {
-    out: &'o mut Vec<u8>,
-    /// Which field could not be written.
-    field: Field<'a>,
-}
-
-impl<'a> Lines<'_, 'a> {
-    /// One line, where there is a value.
-    #[inline]
-    fn one<T>(
-        &mut self,
-        name: &'static str,
-        value: &Option<T>,
-        write: impl FnOnce(&mut Vec<u8>, &T) -> Written,
-    ) -> Written {
-        match value {
-            Some(value) => self.line(name, value, write),
-            None => Ok(()),
+/// Whatever has no typed value, as it is.
+fn extensions<'a>(lines: &mut Lines<'_, 'a>, headers: &Headers<'a>) -> Written {
+    for extension in &headers.extensions {
+        let known = look_up(extension.name).and_then(|name| name.known);
+        if known.is_some_and(|known| is_typed(headers, known)) {
+            continue;
         }
-    }
-
-    /// A line for each value: a list that has no empty form on the wire.
-    #[inline]
-    fn hops<T>(
-        &mut self,
-        name: &'static str,
-        list: &Option<List<'_, T>>,
-        write: impl Fn(&mut Vec<u8>, &T) -> Written,
-    ) -> Written {
-        match list {
-            Some(list) if !list.is_empty() => self.all(name, list, write),
-            _ => Ok(()),
-        }
-    }
-
-    /// A line for each value, an empty one where there is none.
-    #[inline]
-    fn each<T>(
-        &mut self,
-        name: &'static str,
-        list: &Option<List<'_, T>>,
-        write: impl Fn(&mut Vec<u8>, &T) -> Written,
-    ) -> Written {
-        match list {
-            Some(list) => self.all(name, list, write),
-            None => Ok(()),
-        }
-    }
-
-    /// Values with commas between, in as few lines of moderate length as it takes.
-    #[inline]
-    fn joined<T>(
-        &mut self,
-        name: &'static str,
-        list: &Option<List<'_, T>>,
-        write: impl Fn(&mut Vec<u8>, &T) -> Written,
-    ) -> Written {
-        match list {
-            Some(list) => self.join(name, list, write),
-            None => Ok(()),
-        }
-    }
-
-    fn all<T>(
-        &mut self,
-        name: &'static str,
-        list: &[T],
-        write: impl Fn(&mut Vec<u8>, &T) -> Written,
-    ) -> Written {
-        if list.is_empty() {
-            self.out.extend_from_slice(name.as_bytes());
-            self.out.extend_from_slice(b"\r\n");
-        }
-        list.iter()
-            .try_for_each(|value| self.line(name, value, &write))
-    }
-
-    fn line<T>(
-        &mut self,
-        name: &'static str,
-        value: &T,
-        write: impl FnOnce(&mut Vec<u8>, &T) -> Written,
-    ) -> Written {
-        self.out.extend_from_slice(name.as_bytes());
-        match write(self.out, value) {
-            Ok(()) => {
-                self.out.extend_from_slice(b"\r\n");
-                Ok(())
+        for value in &extension.values {
+            let line = |out: &mut Vec<u8>| {
+                token(out, extension.name)?;
+                out.extend_from_slice(b": ");
+                text(out, value)
+            };
+            if let Err(reason) = line(lines.out) {
+                lines.field = Field::Header(extension.name);
+                return Err(reason);
             }
-            Err(reason) => self.fail(name, reason),
+            lines.out.extend_from_slice(b"\r\n");
         }
     }
-
-    fn join<T>(
-        &mut self,
-        name: &'static str,
-        list: &[T],
-        write: impl Fn(&mut Vec<u8>, &T) -> Written,
-    ) -> Written {
-        let mut line = self.out.len();
-        self.out.extend_from_slice(name.as_bytes());
-        for (index, value) in list.iter().enumerate() {
-            let before = self.out.len();
-            if index > 0 {
-                self.out.extend_from_slice(b", ");
-            }
-            let start = self.out.len();
-            if let Err(reason) = write(self.out, value) {
-                return self.fail(name, reason);
-            }
-            if index > 0 && self.out.len() - line > JOINED_BYTES {
-                // What was written last moves to a line of its own.
-                let line_start = [b"\r\n", name.as_bytes()].concat();
-                self.out.splice(before..start, line_start);
-                line = before + 2;
-            }
-        }
-        self.out.extend_from_slice(b"\r\n");
-        Ok(())
-    }
-
-    fn extensions(&mut self, headers: &Headers<'a>) -> Written {
-        for extension in &headers.extensions {
-            let known = look_up(extension.name).and_then(|name| name.known);
-            if known.is_some_and(|known| is_typed(headers, known)) {
-                continue;
-            }
-            for value in &extension.values {
-                let line = |out: &mut Vec<u8>| {
-                    token(out, extension.name)?;
-                    out.extend_from_slice(b": ");
-                    text(out, value)
-                };
-                if let Err(reason) = line(self.out) {
-                    self.field = Field::Header(extension.name);
-                    return Err(reason);
-                }
-                self.out.extend_from_slice(b"\r\n");
-            }
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn fail(&mut self, name: &'static str, reason: WriteReason) -> Written {
-        self.field = Field::Header(name.trim_end_matches(": ").as_bytes());
-        Err(reason)
-    }
+    Ok(())
 }
 
 /// Whether the field is written from its typed value. Content-Length always is.
@@ -426,7 +296,7 @@ mod tests {
     use super::*;
     use crate::error::WriteReason;
     use crate::header::{CSeq, Extension, NameAddr, Param, Via};
-    use crate::message::{Arena, Method, Protocol, Version};
+    use crate::message::{Arena, List, Method, Protocol, Version};
     use crate::uri::parse_uri;
 
     /// The INVITE of §24.2, F1, without its body.
@@ -582,7 +452,7 @@ mod tests {
             .sum();
         assert_eq!(values, 256);
         assert_eq!(lines.len(), 4);
-        assert!(lines.iter().all(|line| line.len() <= JOINED_BYTES));
+        assert!(lines.iter().all(|line| line.len() <= 1024));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Every function appends to `out` or tells why it cannot; what it had appended by then is the caller's to drop.
 
 pub(crate) mod auth;
+pub(crate) mod lines;
 pub(crate) mod params;
 pub(crate) mod uri;
 pub(crate) mod values;
