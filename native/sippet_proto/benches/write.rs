@@ -1,8 +1,7 @@
-//! Medians of writing, stamping and answering the messages of `SIPPET_BENCH` (or of the folder beside the repository):
-//! `cargo bench --bench write`.
+//! Medians of writing, stamping and answering each message of a folder: `cargo bench --bench write -- FOLDER`.
 
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use sippet_proto::message::reply::{Reply, Salvage, write_reply};
@@ -13,10 +12,11 @@ const ROUNDS: usize = 25;
 const REPETITIONS: u32 = 4_000;
 
 fn main() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/bench");
-    let folder = std::env::var_os("SIPPET_BENCH").map_or(beside, PathBuf::from);
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("did not run: no messages at {}", folder.display());
+    let folder = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with("--"));
+    let Some(entries) = folder.and_then(|folder| std::fs::read_dir(folder).ok()) else {
+        println!("write: give a folder with .sip files");
         return;
     };
     let mut paths: Vec<PathBuf> = entries
