@@ -37,17 +37,8 @@ fn sip(out: &mut Vec<u8>, uri: &Uri<'_>, name: &[u8]) -> Written {
     }
     out.extend_from_slice(uri.scheme);
     out.push(b':');
-<<<<<<< HEAD
-    if let Some(userinfo) = uri.userinfo {
-        out.extend_from_slice(userinfo);
-        out.push(b'@');
-    }
-    host(out, name)?;
-    port_as_read(out, uri);
-=======
     check_host(name)?;
     authority(out, uri, name);
->>>>>>> write
     out.extend_from_slice(uri.parameters.unwrap_or_default());
     Ok(())
 }
@@ -119,38 +110,8 @@ fn authority(out: &mut Vec<u8>, uri: &Uri<'_>, name: &[u8]) {
         out.extend_from_slice(userinfo);
         out.push(b'@');
     }
-<<<<<<< HEAD
-    if name.contains(&b':') {
-        out.push(b'[');
-        out.extend_from_slice(name);
-        out.push(b']');
-    } else {
-        out.extend_from_slice(name);
-    }
-    port_as_read(out, uri);
-}
-
-/// The port with the leading zeros that it was read with, so that a URI comes back as it was.
-fn port_as_read(out: &mut Vec<u8>, uri: &Uri<'_>) {
-    let (Some(number), Some(authority)) = (uri.port, uri.authority) else {
-        return port(out, uri.port);
-    };
-    let digits = authority
-        .rsplit(|byte| *byte == b':')
-        .next()
-        .and_then(|digits| std::str::from_utf8(digits).ok())
-        .filter(|digits| digits.starts_with('0') && digits.parse() == Ok(number));
-    match digits {
-        Some(digits) => {
-            out.push(b':');
-            out.extend_from_slice(digits.as_bytes());
-        }
-        None => port(out, uri.port),
-    }
-=======
     put_host(out, name);
     port(out, uri.port);
->>>>>>> write
 }
 
 /// Whether the text is the pieces, the port with any zeros before it.
