@@ -1,5 +1,6 @@
 //! A parsed message as a `%Sippet.Message{}`, in one pass, each map made by one call.
 
+mod extension;
 mod header;
 mod uri;
 
