@@ -37,21 +37,20 @@ pub(super) fn identity<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Parsed<'a,
             rest = start;
             continue;
         }
-        rest = match info_start(start) {
+        let (behind, param) = match info_start(start) {
             Some(_) if info.is_some() => {
                 return Err(Stop::at(start, Reason::DuplicateParameter));
             }
             Some(bracket) => {
                 let (behind, uri) = bracketed_uri(bracket, scope)?;
                 info = Some(uri);
-                skip_space(behind)
+                rest = skip_space(behind);
+                continue;
             }
-            None => {
-                let (behind, param) = param(start, scope)?;
-                push(&mut params, param, start, scope)?;
-                skip_space(behind)
-            }
+            None => param(start, scope)?,
         };
+        push(&mut params, param, start, scope)?;
+        rest = skip_space(behind);
     }
     let Some(info) = info else {
         return Err(Stop::at(rest, Reason::MissingParameter));
@@ -67,14 +66,16 @@ pub(super) fn identity<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Parsed<'a,
     ))
 }
 
-/// Where the angle bracket of `info=<...>` is.
+/// What follows `info=`, if that is the parameter; it has to be a URI in angle brackets.
 fn info_start(start: &[u8]) -> Option<&[u8]> {
     let (rest, name) = token(start).ok()?;
-    let [b'=', rest @ ..] = skip_space(rest) else {
+    if !name.eq_ignore_ascii_case(b"info") {
         return None;
-    };
-    let rest = skip_space(rest);
-    (name.eq_ignore_ascii_case(b"info") && rest.first() == Some(&b'<')).then_some(rest)
+    }
+    match skip_space(rest) {
+        [b'=', rest @ ..] => Some(skip_space(rest)),
+        rest => Some(rest),
+    }
 }
 
 pub(super) fn write(out: &mut Vec<u8>, identity: &Identity<'_>) -> Written {
@@ -89,4 +90,76 @@ pub(super) fn write(out: &mut Vec<u8>, identity: &Identity<'_>) -> Written {
     out.extend_from_slice(b";info=");
     bracketed(out, &identity.info)?;
     write_params(out, identity.params, Owner::Generic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grammar::tests::read;
+    use crate::message::Arena;
+
+    #[test]
+    fn the_uri_of_info_may_hold_what_ends_a_parameter_8224() {
+        let arena = Arena::new();
+        let identity =
+            |input: &'static str| read(&arena, |scope| identity(input.as_bytes(), scope));
+        let (result, forgiven) =
+            identity("eyJ-_/+.x==;alg=ES256 ; info = <https://a.example/x;y,z.cer>;ppt=\"shaken\"");
+        let (rest, value) = result.unwrap();
+        assert_eq!((rest, forgiven), (&b""[..], None));
+        assert_eq!(value.digest, b"eyJ-_/+.x==");
+        assert_eq!(value.info.scheme, b"https");
+        let mut out = Vec::new();
+        write(&mut out, &value).unwrap();
+        assert_eq!(
+            out,
+            b"eyJ-_/+.x==;info=<https://a.example/x;y,z.cer>;alg=ES256;ppt=shaken"
+        );
+    }
+
+    #[test]
+    fn malformed_identities_are_refused() {
+        let arena = Arena::new();
+        for (input, reason) in [
+            ("", Reason::Syntax),
+            ("\"abc\";info=<https://a.example>", Reason::Syntax),
+            ("abc;alg=ES256", Reason::MissingParameter),
+            ("abc", Reason::MissingParameter),
+            ("abc;info=https://a.example", Reason::AngleBrackets),
+            ("abc;info", Reason::AngleBrackets),
+            ("abc;info=<https://a.example", Reason::AngleBrackets),
+            ("abc;info=<a>", Reason::Uri),
+            (
+                "abc;info=<https://a.example>;info=<https://b.example>",
+                Reason::DuplicateParameter,
+            ),
+        ] {
+            match read(&arena, |scope| identity(input.as_bytes(), scope)).0 {
+                Err(nom::Err::Error(stop)) => assert_eq!(stop.reason, reason, "{input}"),
+                other => panic!("{input}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_info_and_foreign_bytes_are_not_written() {
+        let params = [crate::header::Param {
+            name: b"info",
+            value: None,
+        }];
+        let info = crate::uri::parse_uri(b"https://a.example").unwrap();
+        let value = |digest, params| Identity {
+            digest,
+            info,
+            params,
+        };
+        let refused = |value: Identity<'_>| write(&mut Vec::new(), &value).unwrap_err();
+        assert_eq!(refused(value(b"abc", &params)), WriteReason::Syntax);
+        assert_eq!(refused(value(b"a;b", &[])), WriteReason::Syntax);
+        assert_eq!(refused(value(b"", &[])), WriteReason::Empty);
+        assert_eq!(
+            refused(value(b"a\r\nb", &[])),
+            WriteReason::ControlCharacter
+        );
+    }
 }

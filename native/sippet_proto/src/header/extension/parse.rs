@@ -35,7 +35,7 @@ pub fn parse<'a>(
         }
         Shape::TextParamsList => reader.list(tokens::text_params).map(Typed::TokenParamsList),
         Shape::Number(least) => reader
-            .one(|input, _| numbers::at_least(input, least))
+            .one(|input, _| numbers::only_at_least(input, least))
             .map(Typed::Number),
         Shape::NumberParams => reader.one(numbers::number_params).map(Typed::NumberParams),
         Shape::RAck => reader.one(numbers::rack).map(Typed::RAck),

@@ -81,7 +81,7 @@ pub(super) fn write_features(out: &mut Vec<u8>, value: &TokenParams<'_>) -> Writ
 
 const ICID_VALUE: &[u8] = b"icid-value";
 
-/// `icid-value *(SEMI charge-params)`, `icid-value` also behind others.
+/// `icid-value *(SEMI charge-params)`, `icid-value` also behind others: it is put before them.
 pub(super) fn charging_vector<'a>(
     input: &'a [u8],
     scope: &mut Scope<'a>,
@@ -93,11 +93,12 @@ pub(super) fn charging_vector<'a>(
     for other in others {
         push(&mut list, *other, rest, scope)?;
     }
-    let vector = list.into_bump_slice();
-    if !vector.iter().any(is_icid) {
+    let place = list.iter().position(is_icid);
+    let Some(head) = place.and_then(|place| list.get_mut(..=place)) else {
         return Err(Stop::at(rest, Reason::MissingParameter));
-    }
-    Ok((rest, vector))
+    };
+    head.rotate_right(1);
+    Ok((rest, list.into_bump_slice()))
 }
 
 fn is_icid(param: &Param<'_>) -> bool {
@@ -116,4 +117,70 @@ pub(super) fn write_charging_vector(out: &mut Vec<u8>, vector: Params<'_>) -> Wr
         .iter()
         .filter(|param| param.name != ICID_VALUE)
         .try_for_each(|param| write_params(out, std::slice::from_ref(param), Owner::Generic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grammar::tests::read;
+    use crate::message::Arena;
+
+    fn values(input: &'static str) -> (Result<Vec<String>, Reason>, Option<Reason>) {
+        let arena = Arena::new();
+        let mut into = List::new_in(&arena);
+        let (result, forgiven) = read(&arena, |scope| {
+            match privacy(input.as_bytes(), scope, &mut into) {
+                Ok(()) => Ok(()),
+                Err(nom::Err::Error(stop)) => Err(stop.reason),
+                Err(other) => panic!("{other:?}"),
+            }
+        });
+        let text = |token: &&[u8]| String::from_utf8_lossy(token).into_owned();
+        (result.map(|()| into.iter().map(text).collect()), forgiven)
+    }
+
+    fn all(values: &[&str]) -> Result<Vec<String>, Reason> {
+        Ok(values.iter().map(|value| value.to_string()).collect())
+    }
+
+    #[test]
+    fn semicolons_separate_the_values_of_privacy() {
+        assert_eq!(values("id"), (all(&["id"]), None));
+        assert_eq!(
+            values("header;user ; critical"),
+            (all(&["header", "user", "critical"]), None)
+        );
+        assert_eq!(values("id, critical").0, all(&["id", "critical"]));
+        assert_eq!(values("id, critical").1, Some(Reason::Syntax));
+        assert_eq!(values(";id;;user;").0, all(&["id", "user"]));
+        assert_eq!(values(";id").1, Some(Reason::EmptyElement));
+        assert_eq!(values("id user").0, Err(Reason::Syntax));
+        assert_eq!(values("<id>").0, Err(Reason::Token));
+        let many: &'static str = Box::leak("a;".repeat(257).into_boxed_str());
+        assert_eq!(values(many).0, Err(Reason::TooManyValues));
+    }
+
+    #[test]
+    fn the_charging_identifier_comes_first_and_has_to_be_there() {
+        let arena = Arena::new();
+        let vector =
+            |input: &'static str| read(&arena, |scope| charging_vector(input.as_bytes(), scope)).0;
+        let (_, params) = vector("orig-ioi=home1.net; icid-value=\"1 2\"").unwrap();
+        let mut out = Vec::new();
+        write_charging_vector(&mut out, params).unwrap();
+        assert_eq!(out, b"icid-value=\"1 2\";orig-ioi=home1.net");
+        for input in [
+            "orig-ioi=a",
+            "icid-value",
+            "icid-value=\"\"",
+            "",
+            ";icid-value=1",
+        ] {
+            assert!(vector(input).is_err(), "{input}");
+        }
+        assert_eq!(
+            write_charging_vector(&mut out, &[]),
+            Err(WriteReason::MissingParameter)
+        );
+    }
 }
