@@ -6,7 +6,7 @@ mod generate;
 use generate::{Generator, Matter};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use sippet_proto::error::Field;
 use sippet_proto::header::extension::{
     Shape, Typed, names, parse, parse_known, shape, write, write_known, write_text,
@@ -128,10 +128,20 @@ proptest! {
     #[test]
     fn what_is_read_can_be_written_and_is_the_same_again(
         (name, shape) in fields(),
-        values in vec(vec(select(PIECES), 0..10), 0..3),
+        random in vec(any::<u8>(), 0..400),
+        edits in vec((any::<Index>(), 0..4usize, select(PIECES)), 0..4),
     ) {
         let arena = Arena::new();
-        let values: Vec<Vec<u8>> = values.iter().map(|pieces| pieces.concat()).collect();
+        let value = Generator::new(&random, Matter::Fit, &arena).typed(shape);
+        let mut text = Vec::new();
+        write(name, shape, &value, &mut text).unwrap();
+        let mut values: Vec<Vec<u8>> = lines(&text).iter().map(|line| line.to_vec()).collect();
+        for (at, length, piece) in edits {
+            let Some(value) = values.first_mut() else { break };
+            let start = at.index(value.len() + 1);
+            let end = (start + length).min(value.len());
+            value.splice(start..end, piece.iter().copied());
+        }
         let values: Vec<&[u8]> = values.iter().map(|value| &*arena.alloc_slice_copy(value)).collect();
         match read(name, &values, &arena) {
             Ok(value) => {
