@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::client::{self, Client};
 use super::config::Config;
-use super::context::{Alarm, Common, Context, Step, Timer};
+use super::context::{Alarm, Common, Context, Queued, Step, Timer};
 use super::delivery::Runner;
 use super::effect::{Delivery, Effect};
 use super::input::{
@@ -79,7 +79,10 @@ impl Engine {
     /// An empty engine. All engines of a stack share one [`KeyMaker`].
     pub fn new(config: Config, keys: KeyMaker, now_ms: u64) -> Engine {
         Engine {
-            config,
+            config: Config {
+                timers: config.timers.advancing(),
+                ..config
+            },
             keys,
             entries: Slab::new(),
             table: Table::new(),
@@ -233,6 +236,15 @@ impl Engine {
         }
         let by_branch = self.table.get(ack.key).copied();
         let matched = by_branch.or_else(|| self.table.get(ack.acknowledged).copied());
+        // Refused before the machine has seen it: the 2xx is repeated, and the ACK comes again.
+        let takes = |handle| match self.entries.get(handle).map(|entry| &entry.machine) {
+            Some(Machine::InviteServer(m)) => m.state == invite_server::State::Accepted,
+            _ => false,
+        };
+        if matched.is_none_or(takes) && !self.has_room(true) {
+            self.gauges.refused_requests += 1;
+            return Verdict::Dropped;
+        }
         if let Some(handle) = matched {
             let mut deliver = false;
             self.step(handle, effects, |machine, cx| {
@@ -254,10 +266,6 @@ impl Engine {
                 self.gauges.absorbed_messages += 1;
                 return Verdict::Matched;
             }
-        }
-        if !self.has_room(true) {
-            self.gauges.refused_requests += 1;
-            return Verdict::Dropped;
         }
         let delivery = Delivery::Request {
             bytes: ack.bytes,
@@ -383,12 +391,17 @@ impl Engine {
     }
 
     fn send_ack(&mut self, ack: OutgoingRequest, effects: &mut Vec<Effect>) {
-        if let Some(handle) = self.table.get(ack.accepted).copied() {
-            let (tag, bytes, target) = (ack.tag, ack.bytes.clone(), ack.target.clone());
+        if let Some(handle) = self.table.get(ack.fork).copied() {
+            let (fork, bytes, target) = (ack.fork, ack.bytes.clone(), ack.target.clone());
             self.step(handle, effects, |machine, cx| match machine {
-                Machine::InviteClient(m) => {
-                    client_step(m.handle(invite_client::Event::AckSent { tag, bytes, target }, cx))
-                }
+                Machine::InviteClient(m) => client_step(m.handle(
+                    invite_client::Event::AckSent {
+                        fork,
+                        bytes,
+                        target,
+                    },
+                    cx,
+                )),
                 _ => Step::Alive,
             });
         }
@@ -463,9 +476,7 @@ impl Engine {
         self.table.insert(request.key, handle);
         self.with(handle, effects, |machine, cx| {
             *machine = match request.kind {
-                Kind::Invite => {
-                    Machine::InviteClient(InviteClient::start(request.bytes, request.accepted, cx))
-                }
+                Kind::Invite => Machine::InviteClient(InviteClient::start(request.bytes, cx)),
                 _ => Machine::Client(Client::start(request.bytes, cx)),
             };
         });
@@ -611,7 +622,7 @@ impl Engine {
             cx.disarm(Timer::Runner);
             cx.common.owes_final = false;
             match cx.common.queue.pop_front() {
-                Some(delivery) => {
+                Some(Queued { delivery, .. }) => {
                     cx.common.runner = Runner::Running;
                     cx.common.started = true;
                     cx.common.owes_final =
