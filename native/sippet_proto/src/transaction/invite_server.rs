@@ -108,7 +108,10 @@ impl InviteServer {
             (State::Proceeding, Event::Response(response)) => match response.status_code {
                 ..200 => self.provisional(response, cx),
                 200..300 => self.accept(response, cx),
-                300.. => self.complete(response.bytes.clone(), cx),
+                300.. => {
+                    self.redirect(response, cx);
+                    self.complete(response.bytes.clone(), cx)
+                }
             },
             (State::Accepted, Event::Response(response))
                 if (200..300).contains(&response.status_code) =>
