@@ -103,6 +103,11 @@ impl Engine {
         self.entries.len() == 0
     }
 
+    /// How many keys, gates and timers are held: none where no transaction is open.
+    pub fn held(&self) -> usize {
+        self.table.len() + self.gates.len() + self.wheel.len()
+    }
+
     /// The counts so far.
     pub fn gauges(&self) -> Gauges {
         self.gauges

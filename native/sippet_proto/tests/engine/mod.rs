@@ -237,9 +237,10 @@ impl Bench {
         self.engine.info(handle).map(|info| info.state)
     }
 
-    /// No transaction, no timer.
+    /// No transaction, no timer, and no key that leads to none.
     pub fn assert_empty(&self) {
         assert_eq!(self.engine.len(), 0);
+        assert_eq!(self.engine.held(), 0);
         assert_eq!(self.engine.next_deadline(), None);
     }
 
