@@ -162,6 +162,7 @@ fn each_repetition_of_a_refusal_is_acknowledged_and_none_delivered_17_1_1_2() {
         bench.log(),
         ["500 send ACK", "1500 send ACK", "31999 send ACK"]
     );
+    assert_eq!(bench.engine.gauges().absorbed_messages, 3);
     assert_eq!(bench.sent[0].text, bench.sent[2].text);
     bench.quiet();
     bench.receive(&response(&invite(), 180, "314159"));
@@ -386,6 +387,20 @@ fn after_a_cancel_the_invite_has_64_t1_whatever_provisional_responses_come_9_1()
     assert_eq!(bench.state(handle), Some("proceeding"));
     bench.at(100_000);
     assert_eq!(bench.log(), ["20000 core 180", "42000 core timeout"]);
+    bench.assert_empty();
+}
+
+#[test]
+fn after_a_held_cancel_too_the_invite_has_64_t1_9_1() {
+    let mut bench = Bench::new();
+    calling(&mut bench);
+    bench.send(&cancel(&invite())).unwrap();
+    bench.at(5_000);
+    bench.receive(&response(&invite(), 100, ""));
+    bench.receive(&response(&cancel(&invite()), 200, "a"));
+    bench.quiet();
+    bench.at(100_000);
+    assert_eq!(bench.log(), ["37000 core timeout"]);
     bench.assert_empty();
 }
 

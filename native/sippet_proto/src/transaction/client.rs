@@ -85,7 +85,11 @@ impl Client {
                 self.end()
             }
 
-            (State::Completed, Event::Response(_) | Event::TransportError(_))
+            (State::Completed, Event::Response(_)) => {
+                cx.gauges.absorbed_messages += 1;
+                Step::Alive
+            }
+            (State::Completed, Event::TransportError(_))
             | (State::Trying | State::Proceeding | State::Completed, Event::Timer(_)) => {
                 Step::Alive
             }

@@ -1,5 +1,7 @@
 //! The engine: the table of transactions, and the steps that messages, timers and the core make in it.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::client::{self, Client};
@@ -640,7 +642,11 @@ impl Engine {
                         client,
                     });
                 }
-                None => cx.common.runner = Runner::Idle,
+                None => {
+                    cx.common.runner = Runner::Idle;
+                    // A transaction waits long after its last delivery, and an empty queue has room for four.
+                    cx.common.queue = VecDeque::new();
+                }
             }
         });
         for follower in followers {

@@ -110,14 +110,16 @@ impl InviteClient {
                 Outcome::Step(Step::Alive)
             }
             (State::Completed, Event::Response(response)) => {
+                cx.gauges.absorbed_messages += 1;
                 if response.status_code >= 300 {
                     self.acknowledge(cx);
                 }
                 Outcome::Step(Step::Alive)
             }
             (State::Accepted, Event::Response(response)) => {
-                if (200..300).contains(&response.status_code) {
-                    self.accept(response, cx);
+                match response.status_code {
+                    200..300 => self.accept(response, cx),
+                    _ => cx.gauges.absorbed_messages += 1,
                 }
                 Outcome::Step(Step::Alive)
             }
@@ -216,6 +218,7 @@ impl InviteClient {
                 ack: Some((ack, target)),
                 ..
             }) => {
+                cx.gauges.absorbed_messages += 1;
                 cx.gauges.retransmissions += 1;
                 cx.transmit_to(ack, target.clone());
             }
