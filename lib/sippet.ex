@@ -203,8 +203,7 @@ defmodule Sippet do
       raise ArgumentError, "expected :request argument to be a request that was received"
     end
 
-    response =
-      if is_integer(response), do: Message.to_response(request, response), else: response
+    response = if is_integer(response), do: Message.to_response(request, response), else: response
 
     unless Message.response?(response) do
       raise ArgumentError,
