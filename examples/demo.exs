@@ -5,9 +5,8 @@
 #
 # Read demo/server.ex first, then demo/caller.ex.
 
-for file <- ~w(local sdp dialog registrar server caller ladder) do
-  Code.require_file("demo/#{file}.ex", __DIR__)
-end
+{:ok, _modules, _warnings} =
+  Kernel.ParallelCompiler.require(Path.wildcard(Path.expand("demo/*.ex", __DIR__)))
 
 # Cores are modules: these stand before the ones that do the work, and look on.
 defmodule Demo.WatchedServer do
@@ -72,7 +71,8 @@ defmodule Demo do
     result = Demo.Caller.call(to_string(uri), call_id: call_id, talk_ms: 100)
 
     IO.puts("")
-    IO.puts(Demo.Ladder.draw("caller #{host}:#{caller_port}", "server #{host}:#{port}"))
+    shown = if host =~ ":", do: "[#{host}]", else: host
+    IO.puts(Demo.Ladder.draw("caller #{shown}:#{caller_port}", "server #{shown}:#{port}"))
     finish(result, "#{:inet.ntoa(ip)} port #{port}")
   end
 
