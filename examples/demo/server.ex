@@ -24,8 +24,8 @@ defmodule Demo.Server do
   @allow Enum.map(@methods, &(&1 |> Atom.to_string() |> String.upcase()))
 
   @doc """
-  Starts the stack, its transport and the registrar. Options: `:port`, `:address`, `:ring_ms`, and `:core`, the module
-  that is to be called in place of this one.
+  Starts the stack, its transport and the registrar. Options: `:port` and `:address` of the transport, `:stack`, a list of
+  options of the stack, `:ring_ms`, and `:core`, the module that is to be called in place of this one.
   """
   def start_link(options \\ []), do: Supervisor.start_link(__MODULE__, options)
 
@@ -37,7 +37,7 @@ defmodule Demo.Server do
     Supervisor.init(
       [
         Registrar,
-        {Sippet, name: @stack},
+        {Sippet, [name: @stack] ++ Keyword.get(options, :stack, [])},
         %{
           id: :core,
           start: {__MODULE__, :register_core, [Keyword.get(options, :core, __MODULE__)]}
