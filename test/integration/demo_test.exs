@@ -7,9 +7,13 @@ defmodule Sippet.Integration.DemoTest do
 
   @root Path.expand("../..", __DIR__)
 
-  setup do
-    start_supervised!({Demo.Server, port: 0, address: "127.0.0.1", ring_ms: 100})
-    {{127, 0, 0, 1}, server_port} = Demo.Server.address()
+  setup do: start([])
+
+  # A server, and a peer of it: its socket, its port, and where the server is.
+  defp start(options) do
+    options = Keyword.merge([port: 0, address: "127.0.0.1", ring_ms: 100], options)
+    start_supervised!({Demo.Server, options})
+    {_ip, server_port} = Demo.Server.address()
     {:ok, socket} = :gen_udp.open(0, [:binary, ip: {127, 0, 0, 1}, active: false])
     :ok = :gen_udp.connect(socket, {127, 0, 0, 1}, server_port)
     {:ok, port} = :inet.port(socket)
@@ -211,14 +215,9 @@ defmodule Sippet.Integration.DemoTest do
          else: final(context, call_id, cseq)
     end
 
-    test "whose 2xx nobody acknowledges is ended by a BYE of the server (§13.3.1.4)", context do
+    test "whose 2xx nobody acknowledges is ended by a BYE of the server (§13.3.1.4)" do
       :ok = stop_supervised(Demo.Server)
-      options = [port: 0, address: "127.0.0.1", ring_ms: 0, stack: [t1: 10, t2: 80]]
-      start_supervised!({Demo.Server, options})
-      {ip, port} = Demo.Server.address()
-      :ok = :gen_udp.connect(context.socket, ip, port)
-      context = %{context | server: "127.0.0.1:#{port}"}
-
+      context = start(ring_ms: 0, stack: [t1: 10, t2: 80])
       route = "<sip:127.0.0.1:#{context.port};lr>"
       {invite, ok} = answered(context, "Record-Route": route)
       bye = skip(context, "SIP/2.0 200 ")
@@ -393,14 +392,10 @@ defmodule Sippet.Integration.DemoTest do
 
   test "a server on all addresses gives one that its peer reaches" do
     :ok = stop_supervised(Demo.Server)
-    start_supervised!({Demo.Server, port: 0, address: "0.0.0.0", ring_ms: 0})
-    assert {{0, 0, 0, 0}, port} = Demo.Server.address()
-    {:ok, socket} = :gen_udp.open(0, [:binary, ip: {127, 0, 0, 1}, active: false])
-    :ok = :gen_udp.connect(socket, {127, 0, 0, 1}, port)
-    {:ok, own_port} = :inet.port(socket)
-    context = %{socket: socket, port: own_port, server: "127.0.0.1:#{port}"}
+    context = start(address: "0.0.0.0")
+    assert {{0, 0, 0, 0}, _port} = Demo.Server.address()
     {_invite, ok} = answered(context)
-    assert field(ok, "Contact") == "<sip:bob@127.0.0.1:#{port}>"
+    assert field(ok, "Contact") == "<sip:bob@#{context.server}>"
     transmit(context, within(context, "ACK", ok, 1))
   end
 
