@@ -243,6 +243,21 @@ defmodule Sippet.Integration.DemoTest do
     end
   end
 
+  describe "requests that are odd and right" do
+    test "without a tag in From, as RFC 2543 has them (RFC 4475 §3.4.1)", context do
+      text = request(context, "OPTIONS", "sip:#{context.server}", From: "<sip:test@127.0.0.1>")
+      answer = ask(context, text)
+      assert {status(answer), field(answer, "From")} == {200, "<sip:test@127.0.0.1>"}
+    end
+
+    test "with another protocol in Via: the answer with a body has its length", context do
+      via = "SIP/2.0/TCP 127.0.0.1:#{context.port};branch=z9hG4bK-#{unique()}"
+      {_invite, ok} = answered(context, Via: via)
+      assert field(ok, "Content-Length") == "#{byte_size(body(ok))}"
+      transmit(context, within(context, "ACK", ok, 1))
+    end
+  end
+
   describe "REGISTER" do
     # Clients count on in the same Call-ID (§10.2.4).
     defp register(context, number, fields, user \\ "carol") do

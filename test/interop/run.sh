@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# SIPp against the demo: its built-in caller and an OPTIONS load to our server, our caller to its built-in server. All on the
+# SIPp against the demo: its built-in caller and an OPTIONS load to our server, our caller to its built-in server. On the
 # loopback interface. One line a test; fails if one of them does.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -26,12 +26,12 @@ command -v sipp >/dev/null || apt_install sip-tester ||
   die "SIPp is missing and cannot be installed from here; install it from https://sipp.sourceforge.net and run this again."
 
 work="$(mktemp -d)"
-started=()
 
-# Only what was started here. `timeout` passes the signal on.
+# Only what was started here: the jobs of this shell, each a `timeout`, which passes the signal on. All run in the background,
+# for a shell that waits for a job can be interrupted.
 cleanup() {
   local pid
-  for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in $(jobs -p); do kill "$pid" 2>/dev/null || true; done
   wait
   rm -rf "$work"
 }
@@ -86,40 +86,42 @@ judge() {
     "$verdict" "$name" "$good" "$calls" "$bad" "$again" "$most" "${rate%%.*}" "$text"
   if [ "$verdict" != ok ]; then
     printf '       exit status %s\n' "$status"
-    head -n 20 "$work/$name.err" 2>/dev/null || tail -n 20 "$work/$name.out" || true
+    { head -n 20 "$work/$name.err" 2>/dev/null && echo; } || tail -n 20 "$work/$name.out" || true
   fi
 }
 
 mix compile
 
 timeout --kill-after=5 300 mix run test/interop/server.exs >"$work/server.out" 2>&1 &
-started+=($!)
+server_pid=$!
 for _ in $(seq 300); do
   server="$(sed -n 's/^port //p' "$work/server.out")"
   [ -z "$server" ] || break
-  kill -0 "${started[0]}" 2>/dev/null || break
+  kill -0 "$server_pid" 2>/dev/null || break
   sleep 0.1
 done
 [ -n "$server" ] || die "the server did not start: $(cat "$work/server.out")"
 
 status=0
-(exec_sipp uac 60 -sn uac -m 2000 -r 200 "127.0.0.1:$server") || status=$?
+exec_sipp uac 60 -sn uac -m 2000 -r 200 "127.0.0.1:$server" &
+wait "$!" || status=$?
 judge uac "$status" 2000 2
 
 status=0
-(exec_sipp options 60 -sf test/interop/options.xml -m 10000 -r 500 "127.0.0.1:$server") || status=$?
+exec_sipp options 60 -sf test/interop/options.xml -m 10000 -r 500 "127.0.0.1:$server" &
+wait "$!" || status=$?
 judge options "$status" 10000 10
 
 port="$(free_port)"
 exec_sipp uas 120 -sn uas -m 500 -p "$port" &
 uas=$!
-started+=("$uas")
 for _ in $(seq 50); do
   grep -q ":$(printf '%04X' "$port") " /proc/net/udp && break
   sleep 0.1
 done
 status=0
-CALLS=500 PORT="$port" timeout --kill-after=5 100 mix run test/interop/caller.exs >"$work/caller.out" 2>&1 || status=$?
+CALLS=500 PORT="$port" timeout --kill-after=5 100 mix run test/interop/caller.exs >"$work/caller.out" 2>&1 &
+wait "$!" || status=$?
 wait "$uas" || status=$?
 judge uas "$status" 500 1 "; our caller: $(tr '\n' ' ' <"$work/caller.out")"
 
