@@ -31,7 +31,7 @@ defmodule Sippet.Message do
 
   @behaviour Access
 
-  alias Sippet.Message.{Headers, RequestLine, StatusLine, Tag, Validation}
+  alias Sippet.Message.{Headers, ParseOptions, RequestLine, StatusLine, Tag, Validation}
   alias Sippet.{Native, ParseError, URI}
 
   defstruct start_line: nil, headers: %{}, body: nil, target: nil, source: nil, defects: []
@@ -628,28 +628,7 @@ defmodule Sippet.Message do
     * `:max_parameters` - parameters of a value, 32
     * `:max_folds` - continuation lines of a header field, 16
   """
-  @type parse_option ::
-          {:framing, :whole | :datagram}
-          | {:mode, :lenient | :strict}
-          | {:max_message_bytes
-             | :max_fields
-             | :max_line_bytes
-             | :max_values
-             | :max_hops
-             | :max_parameters
-             | :max_folds, pos_integer}
-
-  @limits [
-    max_message_bytes: nil,
-    max_fields: 256,
-    max_line_bytes: 8_192,
-    max_values: 256,
-    max_hops: 64,
-    max_parameters: 32,
-    max_folds: 16
-  ]
-
-  @max_message_bytes %{whole: 1_048_576, datagram: 65_536}
+  @type parse_option :: ParseOptions.option()
 
   @doc """
   Parses one message.
@@ -680,7 +659,7 @@ defmodule Sippet.Message do
   """
   @spec parse(iodata, [parse_option]) :: {:ok, t} | {:error, ParseError.t()}
   def parse(data, options \\ []) do
-    {framing, mode, limits} = parse_options(options)
+    {framing, mode, limits} = ParseOptions.read(options)
     data |> IO.iodata_to_binary() |> Native.parse(framing, mode, limits)
   end
 
@@ -700,56 +679,6 @@ defmodule Sippet.Message do
         raise ArgumentError,
               "cannot convert #{inspect(data)} to SIP message, reason: #{Exception.message(error)}"
     end
-  end
-
-  @default_options {:whole, :lenient,
-                    @limits
-                    |> Keyword.put(:max_message_bytes, @max_message_bytes.whole)
-                    |> Keyword.values()
-                    |> List.to_tuple()}
-
-  defp parse_options([]), do: @default_options
-
-  defp parse_options(options) when is_list(options) do
-    Enum.each(options, &check_option!/1)
-    framing = Keyword.get(options, :framing, :whole)
-
-    limits =
-      for {name, default} <- @limits,
-          do: Keyword.get(options, name, default || Map.fetch!(@max_message_bytes, framing))
-
-    {framing, Keyword.get(options, :mode, :lenient), List.to_tuple(limits)}
-  end
-
-  defp check_option!({:framing, framing}) when framing in [:whole, :datagram], do: :ok
-  defp check_option!({:mode, mode}) when mode in [:lenient, :strict], do: :ok
-
-  defp check_option!({:framing, other}),
-    do: refuse_option(:framing, "to be :whole or :datagram", other)
-
-  defp check_option!({:mode, other}), do: refuse_option(:mode, "to be :lenient or :strict", other)
-
-  for {name, _default} <- @limits do
-    defp check_option!({unquote(name), limit}) when is_integer(limit) and limit > 0, do: :ok
-
-    defp check_option!({unquote(name), other}),
-      do: refuse_option(unquote(name), "to be a positive integer", other)
-  end
-
-  defp check_option!(other) do
-    names = inspect([:framing, :mode | Keyword.keys(@limits)])
-
-    option =
-      case other do
-        {name, _value} -> name
-        _no_pair -> other
-      end
-
-    raise ArgumentError, "unknown option #{inspect(option)}, expected one of #{names}"
-  end
-
-  defp refuse_option(name, expected, got) do
-    raise ArgumentError, "expected #{inspect(name)} option #{expected}, got: #{inspect(got)}"
   end
 
   @doc """

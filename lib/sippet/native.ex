@@ -50,16 +50,14 @@ defmodule Sippet.Native do
         :ok
 
       {:error, {reason, text}} ->
+        # The VM puts this text into a warning; callers see only that the module is not available.
         hint = """
-        the native code of sippet could not be loaded from #{path}: #{reason}, #{text}
-
-        It is built by `mix compile`, which needs cargo (Rust 1.91 or newer), and loads on Erlang/OTP 25 or newer. A file
-        that was built elsewhere must be for this operating system, C library and processor. If the file is missing or is
-        of another machine, run `mix deps.compile sippet --force`, or set SIPPET_NIF_PATH to a library that fits, first.\
+        #{text} (#{path}). It is built by `mix compile`, which needs cargo of Rust 1.91 or newer, and loads on \
+        Erlang/OTP 25 or newer. A library that was built elsewhere must be for this operating system, C library and \
+        processor. Where it is missing or does not fit, run `mix deps.compile sippet --force`; SIPPET_NIF_PATH may name \
+        one that fits.\
         """
 
-        # The VM reports only that the module is not available: the reason would be lost.
-        :logger.error(~c"~ts", [hint])
         {:error, {reason, String.to_charlist(hint)}}
     end
   end

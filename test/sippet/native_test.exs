@@ -305,7 +305,7 @@ defmodule Sippet.NativeTest do
       {:ok, uri} = Native.parse_uri("sip:bob@biloxi.com:5060")
       assert uri.port == 5060
       assert Native.write_uri(uri) == {:ok, "sip:bob@biloxi.com:5060"}
-      assert Native.write_uri(%{uri | userinfo: "carol"}) == {:ok, "sip:carol@biloxi.com"}
+      assert Native.write_uri(%{uri | userinfo: "carol"}) == {:ok, "sip:carol@biloxi.com:5060"}
       assert Native.write_uri(%{uri | host: "::1"}) == {:ok, "sip:bob@[::1]"}
       assert Native.write_uri(%{uri | port: 5062}) == {:ok, "sip:bob@biloxi.com:5062"}
       assert Native.write_uri(%{uri | authority: nil}) == {:ok, "sip:bob@biloxi.com"}

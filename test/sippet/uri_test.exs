@@ -91,6 +91,9 @@ defmodule Sippet.URITest do
       assert to_string(%{uri | port: 5070}) == "sip:bob@biloxi.com:5070"
       assert to_string(%{uri | host: "atlanta.com"}) == "sip:bob@atlanta.com"
       assert to_string(%{uri | authority: nil}) == "sip:bob@biloxi.com"
+      assert to_string(%{uri | userinfo: "alice"}) == "sip:alice@biloxi.com:5060"
+      assert to_string(%{uri | userinfo: nil}) == "sip:biloxi.com:5060"
+      assert to_string(%{uri | port: nil}) == "sip:bob@biloxi.com"
     end
 
     test "refuses pieces that hold a line end" do
@@ -154,6 +157,8 @@ defmodule Sippet.URITest do
       made = %URI{scheme: "sip", userinfo: "bob", host: "biloxi.com", port: 5060}
       assert URI.equivalent(made, "sip:bob@biloxi.com")
       refute URI.equivalent(made, "sip:bob@biloxi.com:5060")
+      changed = %{URI.parse!("sip:bob@atlanta.com:5060") | host: "biloxi.com"}
+      assert URI.equivalent(changed, to_string(changed))
     end
 
     test "compares other schemes as text" do

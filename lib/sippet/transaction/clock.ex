@@ -35,7 +35,8 @@ defmodule Sippet.Transaction.Clock do
 
   # The supervisor shuts down: this process is its last child, so the first to go.
   @impl true
-  def terminate(reason, {stack, _from}) when reason == :shutdown or elem(reason, 0) == :shutdown do
+  def terminate(reason, {stack, _from})
+      when reason == :shutdown or elem(reason, 0) == :shutdown do
     :ok = Native.engine_close(stack.engine)
     Stack.forget(stack)
     empty(stack)

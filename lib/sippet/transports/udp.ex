@@ -52,6 +52,7 @@ defmodule Sippet.Transports.UDP do
   @spec start_link(keyword) :: GenServer.on_start()
   def start_link(options) when is_list(options) do
     options = validate!(options)
+
     # A process of the caller's that fails in its init ends with its parent's trap: tell by value instead.
     case GenServer.start_link(__MODULE__, options) do
       {:error, {:shutdown, %TransportError{} = error}} -> {:error, error}

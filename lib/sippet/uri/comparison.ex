@@ -45,17 +45,19 @@ defmodule Sippet.URI.Comparison do
     if port == URI.default_port(scheme) and not port_written?(uri), do: nil, else: port
   end
 
-  # A default port was written where the authority ends in it.
-  defp port_written?(%URI{authority: nil}), do: false
+  # A default port was written where the authority shows it after this host.
+  defp port_written?(%URI{authority: authority, host: host, port: port})
+       when is_binary(authority) and is_binary(host) do
+    host = if String.contains?(host, ":"), do: "[" <> host <> "]:", else: host <> ":"
+    host_port = authority |> :binary.split("@", [:global]) |> List.last()
 
-  defp port_written?(%URI{authority: authority, port: port}) do
-    host_port = authority |> String.split("@") |> List.last()
-
-    case Regex.run(~r/\A(?:\[[^\]]*\]|[^:]*):([0-9]{1,10})\z/, host_port) do
-      [_all, digits] -> String.to_integer(digits) == port
-      nil -> false
+    case String.split(host_port, host, parts: 2) do
+      ["", digits] -> Integer.parse(digits) == {port, ""}
+      _other -> false
     end
   end
+
+  defp port_written?(_made_by_hand), do: false
 
   defp parameters(scheme, uri, mode) do
     parameters =

@@ -188,16 +188,14 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         term: Raw<'e>,
         decode: impl Fn(Raw<'e>) -> Decoded<T>,
     ) -> Decoded<List<'a, T>> {
-        let mut list = List::new_in(self.arena);
+        // Not known to be short, but as long as a list that is there already.
+        let length = self.vm.list_length(term).ok_or(Refusal::InvalidTerm)?;
+        let mut list = List::with_capacity_in(length, self.arena);
         let mut rest = term;
         while let Some((head, tail)) = self.vm.uncons(rest) {
             list.push(decode(head)?);
             rest = tail;
         }
-        if self.vm.is_empty_list(rest) {
-            Ok(list)
-        } else {
-            Err(Refusal::InvalidTerm)
-        }
+        Ok(list)
     }
 }

@@ -8,12 +8,12 @@ use std::mem::MaybeUninit;
 
 use rustler::sys::{
     ErlNifBinary, ErlNifMapIterator, ErlNifMapIteratorEntry, ErlNifTerm, enif_get_double,
-    enif_get_int64, enif_get_list_cell, enif_get_map_value, enif_get_tuple, enif_inspect_binary,
-    enif_is_atom, enif_is_empty_list, enif_make_double, enif_make_list_cell,
-    enif_make_list_from_array, enif_make_map_from_arrays, enif_make_new_binary,
-    enif_make_sub_binary, enif_make_tuple_from_array, enif_make_uint, enif_make_uint64,
-    enif_map_iterator_create, enif_map_iterator_destroy, enif_map_iterator_get_pair,
-    enif_map_iterator_next,
+    enif_get_int64, enif_get_list_cell, enif_get_list_length, enif_get_map_size,
+    enif_get_map_value, enif_get_tuple, enif_inspect_binary, enif_is_atom, enif_make_double,
+    enif_make_list_cell, enif_make_list_from_array, enif_make_map_from_arrays,
+    enif_make_new_binary, enif_make_sub_binary, enif_make_tuple_from_array, enif_make_uint,
+    enif_make_uint64, enif_map_iterator_create, enif_map_iterator_destroy,
+    enif_map_iterator_get_pair, enif_map_iterator_next,
 };
 use rustler::{Atom, Env, Term};
 
@@ -220,11 +220,21 @@ impl<'e> Vm<'e> {
         }
     }
 
-    /// Is it `[]`?
+    /// The number of elements of a proper list.
     #[inline]
-    pub fn is_empty_list(self, term: Raw<'e>) -> bool {
-        // SAFETY: a term of this environment.
-        unsafe { enif_is_empty_list(self.ptr(), term.term) != 0 }
+    pub fn list_length(self, list: Raw<'e>) -> Option<usize> {
+        let mut length = 0;
+        // SAFETY: where the VM says yes, it has set the length.
+        let proper = unsafe { enif_get_list_length(self.ptr(), list.term, &mut length) } != 0;
+        proper.then(|| usize::try_from(length).ok()).flatten()
+    }
+
+    /// The number of pairs of a map.
+    #[inline]
+    pub fn map_size(self, map: Raw<'e>) -> Option<usize> {
+        let mut size = 0;
+        // SAFETY: where the VM says yes, it has set the size.
+        (unsafe { enif_get_map_size(self.ptr(), map.term, &mut size) } != 0).then_some(size)
     }
 
     /// Is it an atom?

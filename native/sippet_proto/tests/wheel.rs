@@ -36,7 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn equals_its_oracle(start in prop_oneof![0..5_000u64, any::<u64>()], steps in prop::collection::vec(step(), 1..300)) {

@@ -35,7 +35,7 @@ fn expect_same<'a>(mut message: Message<'a>, bytes: &'a [u8], options: &Options,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn fit_messages_are_read_back_even_strictly(random in prop::collection::vec(any::<u8>(), 0..3_000)) {
@@ -63,6 +63,8 @@ proptest! {
         let uri = Generator::new(&random, Matter::Unfit, &arena).uri();
         let mut bytes = Vec::new();
         match uri.write(&mut bytes) {
+            // Inside a message a local number may come without its context.
+            Ok(()) if bytes.starts_with(b"tel:") && !bytes.starts_with(b"tel:+") => {}
             Ok(()) => prop_assert_eq!(sippet_proto::uri::parse_uri(&bytes), Ok(uri)),
             Err(_) => prop_assert!(bytes.is_empty()),
         }

@@ -23,17 +23,14 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             .ok_or(Refusal::InvalidTerm)
             .map_err(refused(self.atoms.headers_key.into()))?;
         for (key, value) in pairs {
-            if let Some(name) = self.vm.bytes(key) {
+            if let Some(known) = self.atoms.header(key.bits()) {
+                self.header(known, value, &mut headers)
+                    .map_err(refused(key))?;
+            } else if let Some(name) = self.vm.bytes(key) {
                 let values = self.extension_values(value).map_err(refused(key))?;
                 headers.extensions.push(Extension { name, values });
             } else {
-                let known = self
-                    .atoms
-                    .header(key.bits())
-                    .ok_or(Refusal::UnknownHeader)
-                    .map_err(refused(key))?;
-                self.header(known, value, &mut headers)
-                    .map_err(refused(key))?;
+                return Err(refused(key)(Refusal::UnknownHeader));
             }
         }
         // A large map has no order of its own.
@@ -59,7 +56,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             }
             HeaderKey::Allow => headers.allow = Some(self.list(value, |value| self.string(value))?),
             HeaderKey::AuthenticationInfo => {
-                headers.authentication_info = Some(self.params(value)?)
+                headers.authentication_info = Some(self.with_values(self.params(value)?))
             }
             HeaderKey::Authorization => {
                 headers.authorization = Some(self.list(value, |value| self.auth(value))?)
@@ -152,7 +149,11 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     }
 
     fn params(&self, term: Raw<'e>) -> Decoded<Params<'a>> {
-        let mut params = ArenaVec::new_in(self.arena);
+        let size = self.vm.map_size(term).ok_or(Refusal::InvalidTerm)?;
+        if size == 0 {
+            return Ok(&[]);
+        }
+        let mut params = ArenaVec::with_capacity_in(size, self.arena);
         for (name, value) in self.vm.pairs(term).ok_or(Refusal::InvalidTerm)? {
             let value = self.string(value)?;
             params.push(Param {
@@ -234,10 +235,30 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn auth(&self, term: Raw<'e>) -> Decoded<Auth<'a>> {
         let [scheme, params] = self.tuple(term)?;
+        let scheme = self.string(*scheme)?;
+        let params = self.params(*params)?;
+        // A token68 is the only parameter there is, and has no value; Digest has none.
+        let is_token68 = params.len() == 1 && !scheme.eq_ignore_ascii_case(b"digest");
         Ok(Auth {
-            scheme: self.string(*scheme)?,
-            params: self.params(*params)?,
+            scheme,
+            params: if is_token68 {
+                params
+            } else {
+                self.with_values(params)
+            },
         })
+    }
+
+    /// In challenges and credentials every parameter has a value: no text is an empty quoted string.
+    fn with_values(&self, params: Params<'a>) -> Params<'a> {
+        if params.iter().all(|param| param.value.is_some()) {
+            return params;
+        }
+        self.arena
+            .alloc_slice_fill_iter(params.iter().map(|param| Param {
+                name: param.name,
+                value: Some(param.value.unwrap_or_default()),
+            }))
     }
 
     fn mime_version(&self, term: Raw<'e>) -> Decoded<MimeVersion> {

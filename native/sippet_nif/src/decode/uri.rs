@@ -34,7 +34,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         };
         let (authority, port) = match host {
             None => (Some(authority.ok_or(Refusal::Uri)?), None),
-            Some(host) => settle(scheme, authority, userinfo, host, port),
+            Some(host) => settle(scheme, authority, host, port),
         };
         Ok(Uri {
             scheme,
@@ -49,16 +49,15 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 }
 
 /// The authority and the port to write. User, host and port are what a program changes; the authority is believed as
-/// long as it agrees with them, and tells whether a default port was written. Without it the writer puts them together.
+/// long as it agrees with host and port, and tells whether a default port was written.
 fn settle<'a>(
     scheme: &[u8],
     authority: Option<&'a [u8]>,
-    userinfo: Option<&[u8]>,
     host: &[u8],
     port: Option<u16>,
 ) -> (Option<&'a [u8]>, Option<u16>) {
     let default = default_port(scheme);
-    let shown = authority.and_then(|authority| shown_port(authority, userinfo, host));
+    let shown = authority.and_then(|authority| shown_port(authority, host));
     match shown {
         Some(None) if port.is_none() || port == default => (authority, None),
         Some(Some(shown)) if Some(shown) == port => (authority, port),
@@ -71,13 +70,10 @@ fn needs_brackets(host: &[u8]) -> bool {
     host.contains(&b':') && !host.starts_with(b"[")
 }
 
-/// The port that an authority shows, if any, where the authority is of this user and this host; else `None`.
-fn shown_port(authority: &[u8], userinfo: Option<&[u8]>, host: &[u8]) -> Option<Option<u16>> {
-    let mut rest = authority;
-    if let Some(userinfo) = userinfo {
-        rest = rest.strip_prefix(userinfo)?.strip_prefix(b"@")?;
-    }
-    rest = if needs_brackets(host) {
+/// The port that an authority shows, if any, where the authority is of this host; else `None`.
+fn shown_port(authority: &[u8], host: &[u8]) -> Option<Option<u16>> {
+    let rest = authority.rsplit(|byte| *byte == b'@').next()?;
+    let rest = if needs_brackets(host) {
         rest.strip_prefix(b"[")?
             .strip_prefix(host)?
             .strip_prefix(b"]")?

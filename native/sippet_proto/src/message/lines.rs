@@ -90,29 +90,53 @@ impl<'a> Lines<'a> {
     /// Moves behind the line that starts at `position`; tells where it ends, its line end not counted.
     #[inline]
     fn end_of_line(&mut self) -> usize {
-        let mut from = self.position;
-        loop {
-            let rest = self.data.get(from..).unwrap_or_default();
-            let Some(found) = memchr3(b'\r', b'\n', 0, rest) else {
-                self.position = self.data.len();
-                return self.position;
-            };
-            let at = from + found;
-            match rest.get(found..) {
-                Some([b'\r', b'\n', ..]) => {
-                    self.position = at + 2;
-                    return at;
-                }
-                Some([b'\n', ..]) => {
-                    self.bare_lf.get_or_insert(at);
-                    self.position = at + 1;
-                    return at;
-                }
-                Some([b'\r', ..]) => self.bare_cr.get_or_insert(at),
-                _ => self.nul.get_or_insert(at),
-            };
-            from = at + 1;
+        let rest = self.data.get(self.position..).unwrap_or_default();
+        let Some(found) = memchr3(b'\r', b'\n', 0, rest) else {
+            self.position = self.data.len();
+            return self.position;
+        };
+        let at = self.position + found;
+        match rest.get(found..) {
+            Some([b'\r', b'\n', ..]) => {
+                self.position = at + 2;
+                at
+            }
+            Some([b'\n', ..]) => {
+                self.bare_lf.get_or_insert(at);
+                self.position = at + 1;
+                at
+            }
+            _ => self.end_of_odd_line(at),
         }
+    }
+
+    /// The same from the first NUL or bare CR of a line on: one pass for each kind, however many there are.
+    #[cold]
+    fn end_of_odd_line(&mut self, from: usize) -> usize {
+        let rest = self.data.get(from..).unwrap_or_default();
+        let line = match memchr(b'\n', rest) {
+            None => {
+                self.position = self.data.len();
+                rest
+            }
+            Some(found) => {
+                self.position = from + found + 1;
+                match rest.get(..found).unwrap_or_default() {
+                    [line @ .., b'\r'] => line,
+                    line => {
+                        self.bare_lf.get_or_insert(from + found);
+                        line
+                    }
+                }
+            }
+        };
+        if self.bare_cr.is_none() {
+            self.bare_cr = memchr(b'\r', line).map(|found| from + found);
+        }
+        if self.nul.is_none() {
+            self.nul = memchr(0, line).map(|found| from + found);
+        }
+        from + line.len()
     }
 
     #[inline]
@@ -243,6 +267,22 @@ mod tests {
         assert_eq!(field.value, b"x\rVia: y");
         assert_eq!(lines.bare_cr(), Some(18));
         assert_eq!(lines.next(), None);
+    }
+
+    #[test]
+    fn odd_bytes_are_told_and_stay() {
+        let mut lines = Lines::new(b"A b SIP/2.0\r\nTo: a\0\rb\0\r\r\nVia: c\0\n\r\n").unwrap();
+        assert_eq!(lines.start_line(), b"A b SIP/2.0");
+        let field = lines.next().unwrap();
+        assert_eq!(field.line, b"To: a\0\rb\0\r");
+        assert_eq!(
+            (lines.nul(), lines.bare_cr(), lines.bare_lf()),
+            (Some(18), Some(19), None)
+        );
+        assert_eq!(lines.next().unwrap().value, b"c\0");
+        assert_eq!(lines.bare_lf(), Some(32));
+        assert_eq!(lines.next(), None);
+        assert_eq!(lines.body_offset(), Some(35));
     }
 
     #[test]

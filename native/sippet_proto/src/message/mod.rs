@@ -1,5 +1,6 @@
 //! A SIP message as borrowed data: the datagram, an arena beside it, and views into both.
 
+mod fold;
 pub mod lines;
 pub mod parse;
 pub(crate) mod raw;

@@ -1,5 +1,6 @@
 //! Bytes to messages (§7, §18.3).
 
+use super::fold::{original_offset, unfold};
 use super::lines::{Lines, RawField};
 use super::start_line::start_line;
 use super::validate::missing_field;
@@ -542,60 +543,4 @@ fn name_hash(name: &[u8]) -> u32 {
     name.iter().fold(0x811c_9dc5, |hash: u32, byte| {
         (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
     })
-}
-
-/// A line end with white space around it, and white space behind it, reads as one SP (§7.3.1).
-#[cold]
-fn unfold<'a>(raw: &[u8], arena: &'a Arena) -> &'a [u8] {
-    let mut text = List::with_capacity_in(raw.len(), arena);
-    unfold_to(raw, |byte, _| text.push(byte));
-    text.into_bump_slice()
-}
-
-/// Gives each byte of the unfolded text with its place in the raw one.
-fn unfold_to(raw: &[u8], mut push: impl FnMut(u8, usize)) {
-    let mut at = 0;
-    while let Some(byte) = raw.get(at) {
-        if !is_fold_byte(*byte) {
-            push(*byte, at);
-            at += 1;
-            continue;
-        }
-        let rest = raw.get(at..).unwrap_or_default();
-        let length = rest
-            .iter()
-            .position(|byte| !is_fold_byte(*byte))
-            .unwrap_or(rest.len());
-        let space = rest.get(..length).unwrap_or_default();
-        if space.contains(&b'\n') {
-            push(b' ', at);
-        } else {
-            for (index, byte) in space.iter().enumerate() {
-                push(*byte, at + index);
-            }
-        }
-        at += length;
-    }
-}
-
-fn is_fold_byte(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-/// Where in the input the last `left` bytes of the unfolded value start.
-#[cold]
-fn original_offset(line: &RawField<'_>, value: &[u8], left: usize) -> usize {
-    let target = value.len() - left;
-    if line.folds == 0 {
-        return line.value_offset + target;
-    }
-    let mut count = 0;
-    let mut place = line.value.len();
-    unfold_to(line.value, |_, at| {
-        if count == target {
-            place = at;
-        }
-        count += 1;
-    });
-    line.value_offset + place
 }

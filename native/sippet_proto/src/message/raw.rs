@@ -22,14 +22,22 @@ pub(crate) struct RawParam {
 pub(crate) struct RawParams<'a> {
     text: &'a [u8],
     position: usize,
+    is_whole: bool,
 }
 
 impl<'a> RawParams<'a> {
     pub fn new(text: &'a [u8]) -> RawParams<'a> {
+        let (position, is_whole) = piece_end(text, 0);
         RawParams {
             text,
-            position: piece_end(text, 0),
+            position,
+            is_whole,
         }
+    }
+
+    /// Whether all quotes and angle brackets met so far were closed.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// Where the first `;` or the end of the value is, or where iteration has come to.
@@ -46,8 +54,9 @@ impl Iterator for RawParams<'_> {
             return None;
         }
         let start = self.position;
-        let end = piece_end(self.text, start + 1);
+        let (end, is_whole) = piece_end(self.text, start + 1);
         self.position = end;
+        self.is_whole &= is_whole;
         let piece = self.text.get(start + 1..end).unwrap_or_default();
         let equals = memchr(b'=', piece);
         let name_end = start + 1 + equals.unwrap_or(piece.len());
@@ -72,34 +81,34 @@ pub(crate) fn raw_param<'a>(text: &'a [u8], name: &[u8]) -> Option<Option<&'a [u
     Some(param.value.and_then(|value| text.get(value)))
 }
 
-/// The next `;` or `,` outside of quoted strings and angle brackets, or the end.
-fn piece_end(text: &[u8], from: usize) -> usize {
+/// The next `;` or `,` outside of quoted strings and angle brackets, or the end; and whether none of them is open there.
+fn piece_end(text: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     while let Some(byte) = text.get(at) {
-        match byte {
-            b';' | b',' => return at,
-            b'"' => at = quoted_end(text, at + 1),
-            b'<' => match memchr(b'>', text.get(at..).unwrap_or_default()) {
-                Some(length) => at += length + 1,
-                None => return text.len(),
-            },
-            _ => at += 1,
+        let end = match byte {
+            b';' | b',' => return (at, true),
+            b'"' => quoted_end(text, at + 1),
+            b'<' => memchr(b'>', text.get(at..).unwrap_or_default()).map(|length| at + length + 1),
+            _ => Some(at + 1),
+        };
+        match end {
+            Some(end) => at = end,
+            None => return (text.len(), false),
         }
     }
-    text.len()
+    (text.len(), true)
 }
 
 /// Behind the quote that ends the string whose content starts at `from`.
-fn quoted_end(text: &[u8], from: usize) -> usize {
+fn quoted_end(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'"' => return at + 1,
+    loop {
+        match text.get(at)? {
+            b'"' => return Some(at + 1),
             b'\\' => at += 2,
             _ => at += 1,
         }
     }
-    text.len()
 }
 
 /// The range without the white space and line ends around it.

@@ -4,7 +4,7 @@ use super::lines::Lines;
 use super::raw::{has_loose_nul, raw_param};
 use crate::error::{Field, WriteError, WriteReason};
 use crate::grammar::is_token;
-use crate::header::write::{TEXT, all, number, text, token};
+use crate::header::write::{number, plain_text, text, token};
 
 /// What an answer copies, as raw text.
 #[derive(Debug, Clone)]
@@ -24,6 +24,7 @@ pub struct Salvage<'a> {
     /// Timestamp, where there is one.
     pub timestamp: Option<&'a [u8]>,
     lines: Lines<'a>,
+    via_lines: usize,
 }
 
 /// An answer in the pieces that do not come from the message it answers.
@@ -66,14 +67,18 @@ impl<'a> Salvage<'a> {
 
     fn collect(lines: Lines<'a>, method: &'a [u8]) -> Option<Salvage<'a>> {
         let mut found: [Option<&'a [u8]>; 6] = [None; 6];
+        let mut via_lines = 0;
         for field in lines.clone() {
             let Some(slot) = field.name.and_then(copied) else {
                 continue;
             };
             // Of a field that should stand once the first one counts.
             found.get_mut(slot)?.get_or_insert(field.value);
-            if slot == VIA && !is_usable(field.value) {
-                return None;
+            if slot == VIA {
+                if !is_usable(field.value) {
+                    return None;
+                }
+                via_lines += 1;
             }
         }
         let [via, from, to, call_id, cseq, timestamp] = found;
@@ -87,6 +92,7 @@ impl<'a> Salvage<'a> {
             cseq: usable(cseq)?,
             timestamp: usable(timestamp),
             lines,
+            via_lines,
         })
     }
 
@@ -122,6 +128,7 @@ impl<'a> Salvage<'a> {
             .clone()
             .filter(|field| field.name.and_then(copied) == Some(VIA))
             .map(|field| field.value)
+            .take(self.via_lines)
     }
 }
 
@@ -209,9 +216,7 @@ fn status_line(out: &mut Vec<u8>, reply: &Reply<'_>) -> Result<(), WriteReason> 
     if !(100..=699).contains(&reply.status_code) {
         return Err(WriteReason::Number);
     }
-    if !all(reply.reason_phrase, TEXT) {
-        return Err(WriteReason::ControlCharacter);
-    }
+    plain_text(reply.reason_phrase)?;
     out.extend_from_slice(b"SIP/2.0 ");
     number(out, u64::from(reply.status_code));
     out.push(b' ');

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::lines::Lines;
 use super::raw::{RawParam, RawParams, trimmed};
+use crate::grammar;
 
 /// The topmost Via as the peer wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct TopVia<'a> {
     pub protocol: &'a [u8],
     /// The host of `sent-by`; an IPv6 address without its brackets.
     pub host: &'a [u8],
-    /// The port of `sent-by`, where one was written and is one.
+    /// The port of `sent-by`, where one was written.
     pub port: Option<u16>,
     /// The `branch` parameter, as it stands.
     pub branch: Option<&'a [u8]>,
@@ -105,7 +106,7 @@ fn is_named(text: &[u8], param: &RawParam, name: &[u8]) -> bool {
 
 /// `SIP/2.0/UDP host:port;params`, with white space and folds wherever the grammar has them (§20.42).
 fn top_via(text: &[u8]) -> Option<TopVia<'_>> {
-    let params = RawParams::new(text);
+    let mut params = RawParams::new(text);
     let head = text.get(..params.position())?;
     let mut parts = head.splitn(3, |byte| *byte == b'/');
     let name = parts.next()?;
@@ -126,7 +127,7 @@ fn top_via(text: &[u8]) -> Option<TopVia<'_>> {
         maddr: None,
         rport: false,
     };
-    for param in params {
+    for param in params.by_ref() {
         let value = param.value.clone().and_then(|value| text.get(value));
         if is_named(text, &param, b"branch") {
             via.branch = value;
@@ -136,30 +137,24 @@ fn top_via(text: &[u8]) -> Option<TopVia<'_>> {
             via.rport = true;
         }
     }
-    Some(via)
+    params.is_whole().then_some(via)
 }
 
 /// `host [COLON port]`
 fn split_sent_by(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
-    let (host, rest) = match text {
-        [b'[', start @ ..] => {
-            let end = memchr::memchr(b']', start)?;
-            (start.get(..end)?, start.get(end + 1..)?)
-        }
-        _ => {
-            let end = memchr::memchr(b':', text).unwrap_or(text.len());
-            text.split_at(end)
-        }
-    };
+    let (rest, host) = grammar::host(text).ok()?;
     let port = match rest.trim_ascii() {
-        [b':', digits @ ..] => std::str::from_utf8(digits.trim_ascii())
-            .ok()
-            .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
-            .and_then(|digits| digits.parse().ok()),
-        _ => None,
+        [] => None,
+        [b':', digits @ ..] => {
+            let (behind, port) = grammar::port(digits.trim_ascii_start()).ok()?;
+            if !behind.is_empty() {
+                return None;
+            }
+            Some(port)
+        }
+        _ => return None,
     };
-    let host = host.trim_ascii();
-    (!host.is_empty()).then_some((host, port))
+    Some((host, port))
 }
 
 /// The address that a host is, if it is one; an IPv4 address mapped into IPv6 is the former.

@@ -3,13 +3,11 @@
 use crate::error::{Field, WriteError, WriteReason};
 use crate::header::name::{Known, look_up};
 use crate::header::write::auth::{self, Role};
-use crate::header::write::{TEXT, uri};
-use crate::header::write::{Written, all, number, text, token, values};
+use crate::header::write::lines::Lines;
+use crate::header::write::uri;
+use crate::header::write::{Written, number, plain_text, text, token, values};
 use crate::header::{Auth, Contact, Headers};
-use crate::message::{List, Message, RequestLine, StartLine, StatusLine};
-
-/// A line of a joined list starts anew before it would pass this many bytes, far below what any reader takes.
-const JOINED_BYTES: usize = 1024;
+use crate::message::{Message, RequestLine, StartLine, StatusLine};
 
 impl<'a> Message<'a> {
     /// Appends the message as it goes on the wire; appends nothing where it fails.
@@ -64,9 +62,7 @@ impl<'a> StatusLine<'a> {
             number(out, u64::from(self.status_code));
             out.push(b' ');
             // White space at its end is part of it (§7.2).
-            if !all(self.reason_phrase, TEXT) {
-                return Err(WriteReason::ControlCharacter);
-            }
+            plain_text(self.reason_phrase)?;
             out.extend_from_slice(self.reason_phrase);
             Ok(())
         })
@@ -92,7 +88,14 @@ fn message<'a>(out: &mut Vec<u8>, message: &Message<'a>) -> Result<(), WriteErro
     out.reserve(1024 + body.len());
     message.start_line.write(out)?;
     out.extend_from_slice(b"\r\n");
-    header_fields(out, &message.headers)?;
+    let mut lines = Lines {
+        out,
+        field: Field::Message,
+    };
+    header_fields(&mut lines, &message.headers).map_err(|reason| WriteError {
+        field: lines.field,
+        reason,
+    })?;
     out.extend_from_slice(b"Content-Length: ");
     number(out, body.len() as u64);
     out.extend_from_slice(b"\r\n\r\n");
@@ -100,9 +103,7 @@ fn message<'a>(out: &mut Vec<u8>, message: &Message<'a>) -> Result<(), WriteErro
     Ok(())
 }
 
-type Fields<'a> = Result<(), WriteError<'a>>;
-
-fn header_fields<'a>(out: &mut Vec<u8>, headers: &Headers<'a>) -> Fields<'a> {
+fn header_fields<'a>(lines: &mut Lines<'_, 'a>, headers: &Headers<'a>) -> Written {
     let challenge = |out: &mut Vec<u8>, auth: &Auth<'a>| auth::auth(out, auth, Role::Challenge);
     let credentials = |out: &mut Vec<u8>, auth: &Auth<'a>| auth::auth(out, auth, Role::Credentials);
     let plain = |out: &mut Vec<u8>, value: &&[u8]| token(out, value);
@@ -112,62 +113,53 @@ fn header_fields<'a>(out: &mut Vec<u8>, headers: &Headers<'a>) -> Fields<'a> {
         Ok(())
     };
 
-    hops(out, "Via: ", &headers.via, values::via)?;
-    hops(out, "Route: ", &headers.route, values::name_addr)?;
-    hops(
-        out,
-        "Record-Route: ",
-        &headers.record_route,
-        values::name_addr,
-    )?;
-    joined(out, "Proxy-Require: ", &headers.proxy_require, plain)?;
-    one(out, "Max-Forwards: ", &headers.max_forwards, |out, hops| {
+    lines.hops("Via: ", &headers.via, values::via)?;
+    lines.hops("Route: ", &headers.route, values::name_addr)?;
+    lines.hops("Record-Route: ", &headers.record_route, values::name_addr)?;
+    lines.joined("Proxy-Require: ", &headers.proxy_require, plain)?;
+    lines.one("Max-Forwards: ", &headers.max_forwards, |out, hops| {
         // §20.22
         match hops {
             0..=255 => count(out, hops),
             _ => Err(WriteReason::Number),
         }
     })?;
-    each(
-        out,
+    lines.each(
         "Proxy-Authorization: ",
         &headers.proxy_authorization,
         credentials,
     )?;
 
-    one(out, "From: ", &headers.from, values::name_addr)?;
-    one(out, "To: ", &headers.to, values::name_addr)?;
-    one(out, "Call-ID: ", &headers.call_id, values::call_id)?;
-    one(out, "CSeq: ", &headers.cseq, values::cseq)?;
+    lines.one("From: ", &headers.from, values::name_addr)?;
+    lines.one("To: ", &headers.to, values::name_addr)?;
+    lines.one("Call-ID: ", &headers.call_id, values::call_id)?;
+    lines.one("CSeq: ", &headers.cseq, values::cseq)?;
     match &headers.contact {
-        Some(Contact::Star) => out.extend_from_slice(b"Contact: *\r\n"),
-        Some(Contact::Addresses(list)) => lines(out, "Contact: ", list, values::contact_addr)?,
+        Some(Contact::Star) => lines.out.extend_from_slice(b"Contact: *\r\n"),
+        Some(Contact::Addresses(list)) => lines.all("Contact: ", list, values::contact_addr)?,
         None => {}
     }
-    one(out, "Expires: ", &headers.expires, count)?;
-    one(out, "Min-Expires: ", &headers.min_expires, count)?;
+    lines.one("Expires: ", &headers.expires, count)?;
+    lines.one("Min-Expires: ", &headers.min_expires, count)?;
 
-    joined(out, "Require: ", &headers.require, plain)?;
-    joined(out, "Supported: ", &headers.supported, plain)?;
-    joined(out, "Unsupported: ", &headers.unsupported, plain)?;
-    joined(out, "Allow: ", &headers.allow, plain)?;
-    joined(out, "Accept: ", &headers.accept, values::media_type)?;
-    joined(
-        out,
+    lines.joined("Require: ", &headers.require, plain)?;
+    lines.joined("Supported: ", &headers.supported, plain)?;
+    lines.joined("Unsupported: ", &headers.unsupported, plain)?;
+    lines.joined("Allow: ", &headers.allow, plain)?;
+    lines.joined("Accept: ", &headers.accept, values::media_type)?;
+    lines.joined(
         "Accept-Encoding: ",
         &headers.accept_encoding,
         values::token_params,
     )?;
-    joined(
-        out,
+    lines.joined(
         "Accept-Language: ",
         &headers.accept_language,
         values::token_params,
     )?;
 
-    each(out, "Authorization: ", &headers.authorization, credentials)?;
-    one(
-        out,
+    lines.each("Authorization: ", &headers.authorization, credentials)?;
+    lines.one(
         "Authentication-Info: ",
         &headers.authentication_info,
         |out, params| match params {
@@ -175,177 +167,57 @@ fn header_fields<'a>(out: &mut Vec<u8>, headers: &Headers<'a>) -> Fields<'a> {
             params => auth::params(out, params, Role::Credentials),
         },
     )?;
-    each(
-        out,
-        "WWW-Authenticate: ",
-        &headers.www_authenticate,
-        challenge,
-    )?;
-    each(
-        out,
+    lines.each("WWW-Authenticate: ", &headers.www_authenticate, challenge)?;
+    lines.each(
         "Proxy-Authenticate: ",
         &headers.proxy_authenticate,
         challenge,
     )?;
 
-    each(
-        out,
+    lines.each(
         "P-Asserted-Identity: ",
         &headers.p_asserted_identity,
         values::name_addr,
     )?;
-    one(out, "Reply-To: ", &headers.reply_to, values::name_addr)?;
-    joined(
-        out,
+    lines.one("Reply-To: ", &headers.reply_to, values::name_addr)?;
+    lines.joined(
         "In-Reply-To: ",
         &headers.in_reply_to,
         values::call_id_in_list,
     )?;
-    each(out, "Alert-Info: ", &headers.alert_info, values::info)?;
-    each(out, "Call-Info: ", &headers.call_info, values::info)?;
-    each(out, "Error-Info: ", &headers.error_info, values::info)?;
-    one(out, "Subject: ", &headers.subject, free)?;
-    one(out, "Priority: ", &headers.priority, plain)?;
-    one(out, "Organization: ", &headers.organization, free)?;
-    one(out, "Date: ", &headers.date, values::date)?;
-    one(out, "Timestamp: ", &headers.timestamp, values::timestamp)?;
-    each(out, "Reason: ", &headers.reason, values::reason)?;
-    one(
-        out,
-        "Retry-After: ",
-        &headers.retry_after,
-        values::retry_after,
-    )?;
-    each(out, "Warning: ", &headers.warning, values::warning)?;
-    one(out, "Server: ", &headers.server, free)?;
-    one(out, "User-Agent: ", &headers.user_agent, free)?;
+    lines.each("Alert-Info: ", &headers.alert_info, values::info)?;
+    lines.each("Call-Info: ", &headers.call_info, values::info)?;
+    lines.each("Error-Info: ", &headers.error_info, values::info)?;
+    lines.one("Subject: ", &headers.subject, free)?;
+    lines.one("Priority: ", &headers.priority, plain)?;
+    lines.one("Organization: ", &headers.organization, free)?;
+    lines.one("Date: ", &headers.date, values::date)?;
+    lines.one("Timestamp: ", &headers.timestamp, values::timestamp)?;
+    lines.each("Reason: ", &headers.reason, values::reason)?;
+    lines.one("Retry-After: ", &headers.retry_after, values::retry_after)?;
+    lines.each("Warning: ", &headers.warning, values::warning)?;
+    lines.one("Server: ", &headers.server, free)?;
+    lines.one("User-Agent: ", &headers.user_agent, free)?;
 
-    extensions(out, headers)?;
+    extensions(lines, headers)?;
 
-    one(
-        out,
+    lines.one(
         "MIME-Version: ",
         &headers.mime_version,
         values::mime_version,
     )?;
-    one(
-        out,
+    lines.one(
         "Content-Disposition: ",
         &headers.content_disposition,
         values::token_params,
     )?;
-    joined(out, "Content-Encoding: ", &headers.content_encoding, plain)?;
-    joined(out, "Content-Language: ", &headers.content_language, plain)?;
-    one(
-        out,
-        "Content-Type: ",
-        &headers.content_type,
-        values::media_type,
-    )
+    lines.joined("Content-Encoding: ", &headers.content_encoding, plain)?;
+    lines.joined("Content-Language: ", &headers.content_language, plain)?;
+    lines.one("Content-Type: ", &headers.content_type, values::media_type)
 }
 
-/// One line, where there is a value.
-#[inline]
-fn one<'a, T>(
-    out: &mut Vec<u8>,
-    name: &'static str,
-    value: &Option<T>,
-    write: impl FnOnce(&mut Vec<u8>, &T) -> Written,
-) -> Fields<'a> {
-    let Some(value) = value else {
-        return Ok(());
-    };
-    out.extend_from_slice(name.as_bytes());
-    write(out, value).map_err(|reason| in_field(name, reason))?;
-    out.extend_from_slice(b"\r\n");
-    Ok(())
-}
-
-/// A line for each value: a list that has no empty form on the wire.
-#[inline]
-fn hops<'a, T>(
-    out: &mut Vec<u8>,
-    name: &'static str,
-    list: &Option<List<'_, T>>,
-    write: impl Fn(&mut Vec<u8>, &T) -> Written,
-) -> Fields<'a> {
-    match list {
-        Some(list) if !list.is_empty() => lines(out, name, list, write),
-        _ => Ok(()),
-    }
-}
-
-/// A line for each value, an empty one where there is none.
-#[inline]
-fn each<'a, T>(
-    out: &mut Vec<u8>,
-    name: &'static str,
-    list: &Option<List<'_, T>>,
-    write: impl Fn(&mut Vec<u8>, &T) -> Written,
-) -> Fields<'a> {
-    match list {
-        Some(list) => lines(out, name, list, write),
-        None => Ok(()),
-    }
-}
-
-fn lines<'a, T>(
-    out: &mut Vec<u8>,
-    name: &'static str,
-    list: &[T],
-    write: impl Fn(&mut Vec<u8>, &T) -> Written,
-) -> Fields<'a> {
-    if list.is_empty() {
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    for value in list {
-        out.extend_from_slice(name.as_bytes());
-        write(out, value).map_err(|reason| in_field(name, reason))?;
-        out.extend_from_slice(b"\r\n");
-    }
-    Ok(())
-}
-
-/// Values with commas between, in as few lines of moderate length as it takes.
-fn joined<'a, T>(
-    out: &mut Vec<u8>,
-    name: &'static str,
-    list: &Option<List<'_, T>>,
-    write: impl Fn(&mut Vec<u8>, &T) -> Written,
-) -> Fields<'a> {
-    let Some(list) = list else {
-        return Ok(());
-    };
-    let mut line = out.len();
-    out.extend_from_slice(name.as_bytes());
-    for (index, value) in list.iter().enumerate() {
-        let before = out.len();
-        if index > 0 {
-            out.extend_from_slice(b", ");
-        }
-        let start = out.len();
-        write(out, value).map_err(|reason| in_field(name, reason))?;
-        if index > 0 && out.len() - line > JOINED_BYTES {
-            // What was written last moves to a line of its own.
-            let line_start = [b"\r\n", name.as_bytes()].concat();
-            out.splice(before..start, line_start);
-            line = before + 2;
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-    Ok(())
-}
-
-#[cold]
-fn in_field<'a>(name: &'static str, reason: WriteReason) -> WriteError<'a> {
-    WriteError {
-        field: Field::Header(name.trim_end_matches(": ").as_bytes()),
-        reason,
-    }
-}
-
-fn extensions<'a>(out: &mut Vec<u8>, headers: &Headers<'a>) -> Fields<'a> {
+/// Whatever has no typed value, as it is.
+fn extensions<'a>(lines: &mut Lines<'_, 'a>, headers: &Headers<'a>) -> Written {
     for extension in &headers.extensions {
         let known = look_up(extension.name).and_then(|name| name.known);
         if known.is_some_and(|known| is_typed(headers, known)) {
@@ -357,11 +229,11 @@ fn extensions<'a>(out: &mut Vec<u8>, headers: &Headers<'a>) -> Fields<'a> {
                 out.extend_from_slice(b": ");
                 text(out, value)
             };
-            line(out).map_err(|reason| WriteError {
-                field: Field::Header(extension.name),
-                reason,
-            })?;
-            out.extend_from_slice(b"\r\n");
+            if let Err(reason) = line(lines.out) {
+                lines.field = Field::Header(extension.name);
+                return Err(reason);
+            }
+            lines.out.extend_from_slice(b"\r\n");
         }
     }
     Ok(())
@@ -424,7 +296,7 @@ mod tests {
     use super::*;
     use crate::error::WriteReason;
     use crate::header::{CSeq, Extension, NameAddr, Param, Via};
-    use crate::message::{Arena, Method, Protocol, Version};
+    use crate::message::{Arena, List, Method, Protocol, Version};
     use crate::uri::parse_uri;
 
     /// The INVITE of §24.2, F1, without its body.
@@ -580,7 +452,7 @@ mod tests {
             .sum();
         assert_eq!(values, 256);
         assert_eq!(lines.len(), 4);
-        assert!(lines.iter().all(|line| line.len() <= JOINED_BYTES));
+        assert!(lines.iter().all(|line| line.len() <= 1024));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Every function appends to `out` or tells why it cannot; what it had appended by then is the caller's to drop.
 
 pub(crate) mod auth;
+pub(crate) mod lines;
 pub(crate) mod params;
 pub(crate) mod uri;
 pub(crate) mod values;
@@ -92,9 +93,7 @@ pub(crate) fn all(text: &[u8], class: u8) -> bool {
 /// Text that is not what it should be: a control character that could add a field is the graver reason.
 #[cold]
 pub(crate) fn refuse(text: &[u8], reason: WriteReason) -> Written {
-    if !all(text, TEXT) {
-        return Err(WriteReason::ControlCharacter);
-    }
+    plain_text(text)?;
     Err(if text.is_empty() {
         WriteReason::Empty
     } else {
@@ -117,12 +116,19 @@ pub(crate) fn token(out: &mut Vec<u8>, text: &[u8]) -> Written {
     of_class(out, text, TOKEN, WriteReason::Token)
 }
 
+/// Text without anything that could add a field.
+#[inline]
+pub(crate) fn plain_text(text: &[u8]) -> Written {
+    match memchr::memchr3(b'\r', b'\n', 0, text) {
+        Some(_) => Err(WriteReason::ControlCharacter),
+        None => Ok(()),
+    }
+}
+
 /// Free text, which is read back without white space around it.
 #[inline]
 pub(crate) fn text(out: &mut Vec<u8>, text: &[u8]) -> Written {
-    if !all(text, TEXT) {
-        return Err(WriteReason::ControlCharacter);
-    }
+    plain_text(text)?;
     if let ([b' ' | b'\t', ..], _) | (_, [.., b' ' | b'\t']) = (text, text) {
         return Err(WriteReason::WhiteSpace);
     }
@@ -160,7 +166,13 @@ pub(crate) fn escaped(out: &mut Vec<u8>, text: &[u8], plain: u8) -> Written {
 /// A host name, or an address; of IPv6 without its brackets, which are added.
 #[inline]
 pub(crate) fn host(out: &mut Vec<u8>, name: &[u8]) -> Written {
-    let start = out.len();
+    check_host(name)?;
+    put_host(out, name);
+    Ok(())
+}
+
+#[inline]
+pub(crate) fn put_host(out: &mut Vec<u8>, name: &[u8]) {
     if name.contains(&b':') {
         out.push(b'[');
         out.extend_from_slice(name);
@@ -168,10 +180,40 @@ pub(crate) fn host(out: &mut Vec<u8>, name: &[u8]) -> Written {
     } else {
         out.extend_from_slice(name);
     }
-    match grammar::host(out.get(start..).unwrap_or_default()) {
-        Ok((b"", _)) => Ok(()),
-        _ => refuse(name, WriteReason::Host),
+}
+
+#[inline]
+pub(crate) fn check_host(name: &[u8]) -> Written {
+    if is_plain_name(name) {
+        return Ok(());
     }
+    let is_host = if name.contains(&b':') {
+        is_ipv6(name)
+    } else {
+        matches!(grammar::host(name), Ok((b"", _)))
+    };
+    if is_host {
+        Ok(())
+    } else {
+        refuse(name, WriteReason::Host)
+    }
+}
+
+/// What most hosts are, told in one pass: no empty label, a letter at the end.
+#[inline]
+fn is_plain_name(name: &[u8]) -> bool {
+    let mut previous = b'.';
+    for byte in name {
+        if !byte.is_ascii_alphanumeric() && *byte != b'-' && (*byte != b'.' || previous == b'.') {
+            return false;
+        }
+        previous = *byte;
+    }
+    previous.is_ascii_alphabetic()
+}
+
+pub(crate) fn is_ipv6(address: &[u8]) -> bool {
+    std::str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
 /// `:port`, where there is one.

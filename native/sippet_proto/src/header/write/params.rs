@@ -1,6 +1,6 @@
 //! Writing parameters: `;name`, `;name=value`, `;name="value"`.
 
-use super::{OPAQUE, TOKEN, Written, all, quoted, token};
+use super::{OPAQUE, TOKEN, Written, all, is_ipv6, quoted, token};
 use crate::header::{Param, Params};
 
 /// Whose parameters they are, where that decides about quotes.
@@ -64,7 +64,7 @@ fn is_bare(name: &[u8], value: &[u8]) -> bool {
         return true;
     }
     match value {
-        [b'[', address @ .., b']'] => all(address, OPAQUE) && is_ipv6(address),
+        [b'[', address @ .., b']'] => is_ipv6(address),
         _ => {
             matches!(
                 name,
@@ -72,10 +72,6 @@ fn is_bare(name: &[u8], value: &[u8]) -> bool {
             ) && all(value, OPAQUE)
         }
     }
-}
-
-fn is_ipv6(address: &[u8]) -> bool {
-    std::str::from_utf8(address).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
 #[cfg(test)]

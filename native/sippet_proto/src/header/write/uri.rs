@@ -1,7 +1,8 @@
 //! Writing URIs from their pieces (§19.1.1, RFC 3966 §3, RFC 2396 §3).
 
-use super::{USER, Written, all, host, port, refuse};
+use super::{USER, Written, all, check_host, port, put_host, refuse};
 use crate::error::WriteReason;
+use crate::grammar;
 use crate::uri::{Uri, split};
 
 impl Uri<'_> {
@@ -36,14 +37,14 @@ fn sip(out: &mut Vec<u8>, uri: &Uri<'_>, name: &[u8]) -> Written {
     }
     out.extend_from_slice(uri.scheme);
     out.push(b':');
-    if let Some(userinfo) = uri.userinfo {
-        out.extend_from_slice(userinfo);
-        out.push(b'@');
-    }
-    host(out, name)?;
-    port(out, uri.port);
+    check_host(name)?;
+    authority(out, uri, name);
     out.extend_from_slice(uri.parameters.unwrap_or_default());
     Ok(())
+}
+
+fn of_host<'a>(uri: &Uri<'a>) -> (Option<&'a [u8]>, Option<&'a [u8]>, Option<u16>) {
+    (uri.userinfo, uri.host, uri.port)
 }
 
 /// `*(";" pname ["=" pvalue])` of unreserved characters.
@@ -76,7 +77,7 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     out.push(b':');
     match (uri.host, uri.authority) {
         (Some(name), None) => authority(out, uri, name),
-        (Some(name), _) if structured => authority(out, uri, name),
+        (Some(name), Some(_)) if structured => authority(out, uri, name),
         (_, Some(text)) => out.extend_from_slice(text),
         (None, None) => return Err(WriteReason::Empty),
     }
@@ -84,13 +85,10 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     out.extend_from_slice(uri.headers.unwrap_or_default());
     let text = out.get(start..).unwrap_or_default();
     let is_same = split(text, false).is_ok_and(|read| {
-        let of_host = |read: &Uri<'_>| {
-            (read.userinfo, read.host, read.port) == (uri.userinfo, uri.host, uri.port)
-        };
         read.scheme == uri.scheme
             && read.parameters == uri.parameters
             && read.headers == uri.headers
-            && (!structured || uri.host.is_none() || of_host(&read))
+            && (!structured || uri.host.is_none() || of_host(&read) == of_host(uri))
     });
     if is_same {
         Ok(())
@@ -99,20 +97,45 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     }
 }
 
-/// Unchecked.
+/// Unchecked pieces, in the spelling that `authority` has for them.
+#[inline]
 fn authority(out: &mut Vec<u8>, uri: &Uri<'_>, name: &[u8]) {
+    if let Some(text) = uri.authority
+        && agrees(text, uri, name).is_some()
+    {
+        out.extend_from_slice(text);
+        return;
+    }
     if let Some(userinfo) = uri.userinfo {
         out.extend_from_slice(userinfo);
         out.push(b'@');
     }
-    if name.contains(&b':') {
-        out.push(b'[');
-        out.extend_from_slice(name);
-        out.push(b']');
-    } else {
-        out.extend_from_slice(name);
-    }
+    put_host(out, name);
     port(out, uri.port);
+}
+
+/// Whether the text is the pieces, the port with any zeros before it.
+#[inline]
+fn agrees(text: &[u8], uri: &Uri<'_>, name: &[u8]) -> Option<()> {
+    let mut rest = text;
+    if let Some(userinfo) = uri.userinfo {
+        rest = rest.strip_prefix(userinfo)?.strip_prefix(b"@")?;
+    }
+    rest = if name.contains(&b':') {
+        rest.strip_prefix(b"[")?
+            .strip_prefix(name)?
+            .strip_prefix(b"]")?
+    } else {
+        rest.strip_prefix(name)?
+    };
+    match (rest, uri.port) {
+        ([], None) => Some(()),
+        ([b':', digits @ ..], Some(port)) => match grammar::port(digits) {
+            Ok((b"", value)) if value == port => Some(()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn leading_zeros_of_a_port_stay() {
+        let zeros = Uri {
+            authority: Some(b"alice@atlanta.com:0005060"),
+            port: Some(5060),
+            ..ALICE
+        };
+        assert_eq!(written(zeros).unwrap(), "sip:alice@atlanta.com:0005060");
+        let changed = Uri {
+            port: Some(5070),
+            ..zeros
+        };
+        assert_eq!(written(changed).unwrap(), "sip:alice@atlanta.com:5070");
+    }
+
+    #[test]
     fn the_examples_of_19_1_3_are_written_as_they_are() {
         for text in [
             "sip:alice@atlanta.com",
@@ -157,6 +195,26 @@ mod tests {
         ] {
             let uri = crate::uri::parse_uri(text.as_bytes()).unwrap();
             assert_eq!(written(uri), Ok(text.to_string()));
+        }
+    }
+
+    #[test]
+    fn authority_counts_as_long_as_it_agrees_with_its_pieces() {
+        for (authority, expected) in [
+            (&b"alice@atlanta.com"[..], "sip:alice@atlanta.com"),
+            (b"alice@atlanta.com:05060", "sip:alice@atlanta.com:05060"),
+            (b"bob@atlanta.com:5060", "sip:alice@atlanta.com:5060"),
+            (b"alice@atlanta.com:5060;lr", "sip:alice@atlanta.com:5060"),
+            (b"alice@atlanta.com:5060\r\n", "sip:alice@atlanta.com:5060"),
+            (b"alice@[atlanta.com]", "sip:alice@atlanta.com"),
+        ] {
+            let port = (expected.len() > 21).then_some(5060);
+            let uri = Uri {
+                authority: Some(authority),
+                port,
+                ..ALICE
+            };
+            assert_eq!(written(uri).as_deref(), Ok(expected));
         }
     }
 
