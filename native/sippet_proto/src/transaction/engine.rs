@@ -96,11 +96,6 @@ impl Engine {
         self.entries.len() == 0
     }
 
-    /// How many keys, gates and timers are held: none where no transaction is open.
-    pub fn held(&self) -> usize {
-        self.table.len() + self.gates.len() + self.wheel.len()
-    }
-
     /// The counts so far.
     pub fn gauges(&self) -> Gauges {
         self.gauges
@@ -109,6 +104,11 @@ impl Engine {
     /// When [`Engine::handle_timeout`] has something to do; never too late.
     pub fn next_deadline(&self) -> Option<u64> {
         self.wheel.next_deadline()
+    }
+
+    /// How many keys, gates and timers are held: none where no transaction is open.
+    pub fn held(&self) -> usize {
+        self.table.len() + self.gates.len() + self.wheel.len()
     }
 
     /// A request came in.
