@@ -197,6 +197,33 @@ fn a_cancel_of_an_invite_that_its_core_has_seen_is_delivered_at_once_9_2() {
 }
 
 #[test]
+fn a_cancel_does_not_wait_for_what_else_its_invite_has_for_the_core_9_2() {
+    let mut bench = Bench::by_hand();
+    let invited = began(bench.receive(&invite()));
+    bench.begin(invited);
+    bench.respond(&response(&invite(), 180, "a")).unwrap();
+    bench.fail_transport(invited);
+    bench.quiet();
+    bench.receive(&cancel(&invite()));
+    assert_eq!(bench.log(), ["0 run"]);
+}
+
+#[test]
+fn a_transaction_is_open_as_long_as_its_callback_runs() {
+    let mut bench = Bench::by_hand();
+    bench.reliable = true;
+    let handle = began(bench.receive(&options("z9hG4bKone")));
+    bench.begin(handle);
+    bench
+        .respond(&response(&options("z9hG4bKone"), 200, "a"))
+        .unwrap();
+    assert_eq!(bench.state(handle), Some("terminated"));
+    assert_eq!(bench.engine.len(), 1);
+    assert_eq!(bench.take(handle), None);
+    bench.assert_empty();
+}
+
+#[test]
 fn a_cancel_is_delivered_when_its_invite_is_terminated_unseen() {
     let mut bench = Bench::by_hand();
     let invited = began(bench.receive(&invite()));

@@ -416,18 +416,23 @@ fn an_ack_before_the_final_response_changes_nothing() {
 
 #[test]
 fn a_response_goes_where_the_core_says_and_so_do_its_repetitions() {
-    let mut bench = Bench::new();
-    invited(&mut bench);
-    let elsewhere = engine::target("192.0.2.99:5062");
-    bench
-        .respond_with(&answer(486), Some(elsewhere), false)
-        .unwrap();
-    bench.at(500);
-    assert_eq!(
-        bench.log(),
-        [
-            "0 send 486 to 192.0.2.99:5062",
-            "500 send 486 to 192.0.2.99:5062"
-        ]
-    );
+    for status_code in [180, 200, 486] {
+        let mut bench = Bench::new();
+        invited(&mut bench);
+        let elsewhere = engine::target("192.0.2.99:5062");
+        bench
+            .respond_with(&answer(status_code), Some(elsewhere), true)
+            .unwrap();
+        bench.at(500);
+        if status_code == 180 {
+            bench.receive(&invite());
+        }
+        assert_eq!(
+            bench.log(),
+            [
+                format!("0 send {status_code} to 192.0.2.99:5062"),
+                format!("500 send {status_code} to 192.0.2.99:5062")
+            ]
+        );
+    }
 }

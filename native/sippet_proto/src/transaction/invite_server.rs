@@ -272,11 +272,8 @@ impl InviteServer {
         reason_phrase: &'static str,
         cx: &mut Context<'_>,
     ) -> Outcome {
-        let tagged = self
-            .last
-            .as_ref()
-            .filter(|last| !last.starts_with(b"SIP/2.0 100"));
-        match cx.reply(tagged.unwrap_or(&self.request), status_code, reason_phrase) {
+        let source = self.last.as_ref().unwrap_or(&self.request);
+        match cx.reply(source, status_code, reason_phrase) {
             Some(bytes) => self.complete(bytes, cx),
             None => self.end(),
         }
