@@ -206,8 +206,12 @@ defmodule Demo.Server do
 
   defp take_call(invite, key) do
     dialog = Dialog.uas(invite, Message.to_response(invite, 200))
+    # Before the 200 is out: its ACK and a BYE may come at once.
     :ets.insert(@dialogs, {Dialog.id(dialog), key, dialog, peer_ip(invite)})
-    accept_call(invite)
+
+    with {:error, _reason} <- accept_call(invite) do
+      :ets.delete(@dialogs, Dialog.id(dialog))
+    end
   end
 
   # A new call, or a new offer within one (§14.2).

@@ -1,5 +1,5 @@
-# The caller of the demo: places CALLS calls to PORT of the loopback interface, 20 at a time. Says how it went, and fails
-# if one of them did not go through.
+# The caller of the demo: places CALLS calls to PORT of the loopback interface, 20 at a time. Says how it went, and
+# fails if one of them did not go through.
 {:ok, _modules, _warnings} =
   Kernel.ParallelCompiler.require(Path.wildcard(Path.expand("../../examples/demo/*.ex", __DIR__)))
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# SIPp against the demo: its built-in caller and an OPTIONS load to our server, our caller to its built-in server. On the
-# loopback interface. One line a test; fails if one of them does.
+# SIPp and the demo: its built-in caller and an OPTIONS load to our server, our caller to its built-in server, all on
+# the loopback interface. One line a test; fails if one of them does.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -27,8 +27,8 @@ command -v sipp >/dev/null || apt_install sip-tester ||
 
 work="$(mktemp -d)"
 
-# Only what was started here: the jobs of this shell, each a `timeout`, which passes the signal on. All run in the background,
-# for a shell that waits for a job can be interrupted.
+# Only what was started here: the jobs of this shell, each a `timeout`, which passes the signal on. All run in the
+# background, for a shell that waits for a job can be interrupted.
 cleanup() {
   local pid
   for pid in $(jobs -p); do kill "$pid" 2>/dev/null || true; done
@@ -51,7 +51,7 @@ free_port() {
   die "no free port"
 }
 
-# exec_sipp NAME SECONDS ARGUMENT...: figures go to NAME.csv. Its screens are of no use here. Replaces the shell it runs in.
+# exec_sipp NAME SECONDS ARGUMENT...: replaces the shell it runs in. Figures go to NAME.csv, screens are of no use here.
 exec_sipp() {
   local name=$1 seconds=$2
   shift 2
