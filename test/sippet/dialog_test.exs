@@ -55,6 +55,13 @@ defmodule Sippet.DialogTest do
       assert Dialog.id_of(receive_bytes(bye)) == {"one@atlanta.example", nil, "a-tag"}
     end
 
+    test "takes an empty tag for none" do
+      empty = put_in(response(180).headers.to, {"", URI.parse!("sip:b"), %{"tag" => ""}})
+
+      assert {:error, %DialogError{reason: :missing_tag, header: :to}} =
+               Dialog.create_uac(parse(sent()), empty)
+    end
+
     test "leads to where the INVITE went if the peer leaves out its Contact" do
       assert target(uac(200, contact: nil)) == "sip:bob@biloxi.example"
     end

@@ -87,6 +87,32 @@ defmodule Sippet.Dialog.RequestTest do
       end
     end
 
+    test "is sent to the strict router, although its Route names another hop" do
+      stack = :"#{__MODULE__}.stack"
+      start_supervised!({Sippet, name: stack})
+      start_supervised!({Sippet.Transports.UDP, name: stack, address: "127.0.0.1", port: 0})
+      {:ok, router} = :gen_udp.open(0, [:binary, ip: {127, 0, 0, 1}, active: true])
+      {:ok, port} = :inet.port(router)
+      # Nearest last; nothing is ever sent to 192.0.2.1.
+      dialog = uac(200, record_route: "<sip:192.0.2.1;lr>, <sip:127.0.0.1:#{port}>")
+
+      via = fn ->
+        [{{2, 0}, :udp, {"127.0.0.1", 5060}, %{"branch" => Message.create_branch()}}]
+      end
+
+      {info, _dialog} = Dialog.build_request(dialog, :info, via: via.())
+
+      for request <- [info, Dialog.build_ack(dialog, parse(sent()), via: via.())] do
+        assert Sippet.send(stack, request) == :ok
+        assert_receive {:udp, ^router, _ip, _port, datagram}, 2_000
+        request_line = start_line(request)
+        assert [^request_line | lines] = String.split(datagram, "\r\n")
+        # On one line or on several, it is the same (§7.3.1).
+        routes = for "Route: " <> values <- lines, value <- String.split(values, ", "), do: value
+        assert routes == ["<sip:192.0.2.1;lr>", "<sip:bob@client.biloxi.example>"]
+      end
+    end
+
     test "counts a route as loose by lr in any case and with any value, and by no other parameter" do
       for {uri, loose} <- [
             {"sip:p;lr", true},
@@ -194,6 +220,16 @@ defmodule Sippet.Dialog.RequestTest do
       ack = Dialog.build_ack(dialog, parse(sent()))
       assert start_line(ack) == "ACK sip:s1.example SIP/2.0"
       assert routes(ack) == ["sip:bob@client.biloxi.example"]
+    end
+
+    test "to a 2xx that crosses a CANCEL is that of any call, and the BYE follows it" do
+      # The 200 to the CANCEL is no answer to the INVITE (§9.1).
+      {:ok, dialog} = Dialog.handle_response(uac(180), response(200, cseq: "20 CANCEL"))
+      assert dialog.state == :early
+      {:ok, dialog} = Dialog.handle_response(dialog, response(200))
+      assert dialog.state == :confirmed
+      assert Dialog.build_ack(dialog, parse(sent())).headers.cseq == {20, :ack}
+      assert {%{headers: %{cseq: {21, :bye}}}, _dialog} = Dialog.bye(dialog)
     end
 
     test "to a 2xx that crosses the BYE of an early dialog takes the route from that 2xx" do
