@@ -20,7 +20,7 @@ lint: setup
 	MIX_ENV=test mix compile --warnings-as-errors
 
 demo: setup
-	@mix run --no-halt examples/demo.exs
+	@ELIXIR_ERL_OPTIONS="+Bd $$ELIXIR_ERL_OPTIONS" mix run examples/demo.exs
 
 interop: setup
 	bash test/interop/run.sh

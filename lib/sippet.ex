@@ -170,7 +170,7 @@ defmodule Sippet do
   def send(sippet, %Message{} = message, options) when is_atom(sippet) and is_list(options) do
     until_ack = until_ack!(options)
 
-    with {:error, reason} <- Message.validate(message) do
+    with {:error, reason} <- Message.Validation.validate_for_sending(message) do
       raise ArgumentError, "expected :message argument to be a valid SIP message, #{reason}"
     end
 

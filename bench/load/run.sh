@@ -41,7 +41,7 @@ kamailio_port=$((31000 + RANDOM % 10000))
 # shellcheck disable=SC2086
 PORT=$sippet_port MIX_ENV=prod ELIXIR_ERL_OPTIONS="${ERL_OPTIONS:-}" mix run --no-halt bench/load/server.exs >"$work/sippet.log" &
 pids+=($!)
-kamailio -DD -E -m 512 -M 16 -f bench/load/kamailio.cfg -l "udp:127.0.0.1:$kamailio_port" >"$work/kamailio.log" 2>&1 &
+kamailio -DD -E -m 6144 -M 64 -f bench/load/kamailio.cfg -l "udp:127.0.0.1:$kamailio_port" >"$work/kamailio.log" 2>&1 &
 pids+=($!)
 kamailio_pid=$!
 for _ in $(seq 100); do

@@ -23,7 +23,8 @@ defmodule Sippet.Message.Tag do
     <<tag::binary-size(6), _rest::binary>> =
       :crypto.hash(:sha256, [key(), :erlang.term_to_binary(identity)])
 
-    Base.url_encode64(tag)
+    # Not Base64: one tag in some millions has "CSeq" in it, which is where some peers then look for the CSeq.
+    Base.encode16(tag, case: :lower)
   end
 
   defp tag({_display_name, _uri, %{"tag" => tag}}), do: tag

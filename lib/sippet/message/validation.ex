@@ -1,6 +1,6 @@
 defmodule Sippet.Message.Validation do
-  # What a message needs before it is sent, or after it came. Called by Sippet.Message only; its texts are part of the
-  # API. Any term may be in a message that a program made: nothing here raises.
+  # What a message needs before it is sent, or after it came. Called by Sippet.Message and Sippet; its texts are part
+  # of the API. Any term may be in a message that a program made: nothing here raises.
   @moduledoc false
 
   alias Sippet.Message
@@ -26,6 +26,23 @@ defmodule Sippet.Message.Validation do
          :ok <- via_protocol(message, protocol),
          do: vias(message.headers.via)
   end
+
+  # As validate/1, but Content-Length may be absent, as it is written anyway, and so may the tag in From of a response,
+  # whose request then had none either (RFC 2543, RFC 4475 §3.4.1).
+  @spec validate_for_sending(Message.t()) :: :ok | {:error, String.t()}
+  def validate_for_sending(message) do
+    with :ok <- start_line(message),
+         :ok <- required(message),
+         :ok <- length_if_given(message),
+         :ok <- own_from_tag(message),
+         do: cseq(message)
+  end
+
+  defp length_if_given(%{headers: %{content_length: _length}} = message), do: body(message)
+  defp length_if_given(_message), do: :ok
+
+  defp own_from_tag(%{start_line: %StatusLine{}}), do: :ok
+  defp own_from_tag(message), do: from_tag(message)
 
   defp start_line(%{start_line: %kind{version: version}, headers: %{}})
        when kind in [RequestLine, StatusLine] do

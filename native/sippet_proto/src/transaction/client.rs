@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::context::{Context, Step, Timer};
-use super::effect::{Delivery, Failure};
+use super::effect::Failure;
 use super::input::IncomingResponse;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,11 @@ impl Client {
                 self.end()
             }
 
-            (State::Completed, Event::Response(_) | Event::TransportError(_))
+            (State::Completed, Event::Response(_)) => {
+                cx.gauges.absorbed_messages += 1;
+                Step::Alive
+            }
+            (State::Completed, Event::TransportError(_))
             | (State::Trying | State::Proceeding | State::Completed, Event::Timer(_)) => {
                 Step::Alive
             }
@@ -94,11 +98,7 @@ impl Client {
     }
 
     fn response(&mut self, response: &IncomingResponse, cx: &mut Context<'_>) -> Step {
-        cx.deliver(Delivery::Response {
-            bytes: response.bytes.clone(),
-            source: response.source.clone(),
-            keyed: true,
-        });
+        cx.deliver_response(response);
         if response.status_code < 200 {
             // Timers E and F run on; E is at T2 from its next firing (§17.1.2.2).
             self.state = State::Proceeding;

@@ -55,6 +55,16 @@ impl Timers {
         elapsed
     }
 
+    /// The same without an interval of 0, at which a timer would repeat and time stand still.
+    pub(super) fn advancing(self) -> Timers {
+        Timers {
+            t1_ms: self.t1_ms.max(1),
+            t2_ms: self.t2_ms.max(1),
+            runner_ms: self.runner_ms.max(1),
+            ..self
+        }
+    }
+
     /// The interval after this one.
     pub fn backoff_ms(&self, interval_ms: u64) -> u64 {
         interval_ms.saturating_mul(2).min(self.t2_ms)

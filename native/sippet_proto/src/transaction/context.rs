@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::config::Timers;
 use super::delivery::{QUEUE_LIMIT, Runner};
 use super::effect::{Delivery, Effect, Failure, Target};
-use super::input::Name;
+use super::input::{IncomingResponse, Name};
 use super::key::{Key, KeyMaker};
 use super::slab::{Handle, Table};
 use crate::message::reply::{Reply, Salvage, write_reply};
@@ -80,6 +80,12 @@ impl Timer {
 /// What the wheel holds.
 pub(super) type Alarm = (Handle, Timer);
 
+/// A delivery that waits, and whether it may make room for another.
+pub(super) struct Queued {
+    pub delivery: Delivery,
+    provisional: bool,
+}
+
 /// The part of a transaction that is the same for all machines.
 pub(super) struct Common {
     pub name: Name,
@@ -91,7 +97,7 @@ pub(super) struct Common {
     pub target: Target,
     pub reliable: bool,
     pub created_ms: u64,
-    pub queue: VecDeque<Delivery>,
+    pub queue: VecDeque<Queued>,
     pub runner: Runner,
     /// The delivery under way is a request that the core owes an answer.
     pub owes_final: bool,
@@ -212,26 +218,47 @@ impl Context<'_> {
         self.deliver(Delivery::Failed(failure));
     }
 
+    /// Puts a response of this transaction into the core's queue.
+    pub fn deliver_response(&mut self, response: &IncomingResponse) {
+        let delivery = Delivery::Response {
+            bytes: response.bytes.clone(),
+            source: response.source.clone(),
+            keyed: true,
+        };
+        self.enqueue(delivery, response.status_code < 200);
+    }
+
     /// Puts something into the core's queue and sees that a runner comes for it.
-    ///
-    /// A full queue makes room by its oldest provisional response; what is left is bounded by the machines.
     pub fn deliver(&mut self, delivery: Delivery) {
+        self.enqueue(delivery, false);
+    }
+
+    /// A full queue makes room by its oldest provisional response; what is left is bounded by the machines.
+    fn enqueue(&mut self, delivery: Delivery, provisional: bool) {
         let queue = &mut self.common.queue;
         if queue.len() >= QUEUE_LIMIT {
-            match queue.iter().position(is_provisional) {
+            match queue.iter().position(|queued| queued.provisional) {
                 Some(oldest) => {
                     queue.remove(oldest);
                     self.gauges.dropped_deliveries += 1;
                 }
-                None if is_provisional(&delivery) => {
+                None if provisional => {
                     self.gauges.dropped_deliveries += 1;
                     return;
                 }
                 None => {}
             }
         }
-        self.common.queue.push_back(delivery);
+        self.common.queue.push_back(Queued {
+            delivery,
+            provisional,
+        });
         self.call_runner();
+    }
+
+    /// The core has nothing of this transaction in its hands or before it.
+    pub fn is_quiet(&self) -> bool {
+        self.common.queue.is_empty() && self.common.runner == Runner::Idle
     }
 
     /// Asks for a runner if there is something to run and none runs or is asked for.
@@ -263,9 +290,4 @@ impl Context<'_> {
         write_reply(&mut out, &salvage, &reply).ok()?;
         Some(Bytes::from(out))
     }
-}
-
-fn is_provisional(delivery: &Delivery) -> bool {
-    // The class stands at a fixed place: "SIP/2.0 1".
-    matches!(delivery, Delivery::Response { bytes, .. } if bytes.get(8) == Some(&b'1'))
 }

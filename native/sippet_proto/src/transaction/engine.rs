@@ -1,25 +1,24 @@
-//! The engine: the table of transactions, and the steps that messages, timers and the core make in it.
+//! The engine: the table of transactions, and the steps that messages and timers make in it.
+
+mod runners;
+mod sends;
 
 use bytes::Bytes;
 
+use self::runners::Gate;
 use super::client::{self, Client};
 use super::config::Config;
 use super::context::{Alarm, Common, Context, Step, Timer};
 use super::delivery::Runner;
 use super::effect::{Delivery, Effect};
-use super::input::{
-    IncomingRequest, IncomingResponse, Kind, Name, OutgoingRequest, OutgoingResponse,
-};
+use super::input::{IncomingRequest, IncomingResponse, Kind, Name};
 use super::invite_client::{self, InviteClient};
 use super::invite_server::{self, InviteServer};
 use super::key::{Key, KeyMaker};
-use super::outcome::{Gauges, Info, SendError, Taken, Verdict};
+use super::outcome::{Gauges, Info, Verdict};
 use super::server::{self, Server};
 use super::slab::{Handle, Slab, Table};
 use crate::timer::wheel::Wheel;
-
-/// How many requests wait for the ACKs of one Call-ID; more go on at once.
-const GATE_LIMIT: usize = 64;
 
 /// How many slots one page of [`Engine::list`] looks at.
 const PAGE_SLOTS: u32 = 1024;
@@ -57,12 +56,6 @@ struct Entry {
     machine: Machine,
 }
 
-/// The ACKs of one Call-ID that the core has not seen yet, and the requests behind them.
-struct Gate {
-    acks: u32,
-    waiting: Vec<Handle>,
-}
-
 /// All transactions of one shard.
 pub struct Engine {
     config: Config,
@@ -79,7 +72,10 @@ impl Engine {
     /// An empty engine. All engines of a stack share one [`KeyMaker`].
     pub fn new(config: Config, keys: KeyMaker, now_ms: u64) -> Engine {
         Engine {
-            config,
+            config: Config {
+                timers: config.timers.advancing(),
+                ..config
+            },
             keys,
             entries: Slab::new(),
             table: Table::new(),
@@ -108,6 +104,11 @@ impl Engine {
     /// When [`Engine::handle_timeout`] has something to do; never too late.
     pub fn next_deadline(&self) -> Option<u64> {
         self.wheel.next_deadline()
+    }
+
+    /// How many keys, gates and timers are held: none where no transaction is open.
+    pub fn held(&self) -> usize {
+        self.table.len() + self.gates.len() + self.wheel.len()
     }
 
     /// A request came in.
@@ -204,28 +205,6 @@ impl Engine {
         Verdict::Began(handle)
     }
 
-    /// §9.2: the core sees a CANCEL only once its callback for the INVITE has begun.
-    fn follow(&mut self, invite: Handle, cancel: Handle) -> bool {
-        match self.entries.get_mut(invite) {
-            Some(entry) if !entry.common.started && !entry.common.queue.is_empty() => {
-                entry.common.followers.push(cancel);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// A request behind ACKs of its Call-ID that the core has not seen.
-    fn wait_at_gate(&mut self, call: Key, handle: Handle) -> bool {
-        match self.gates.get_mut(call) {
-            Some(gate) if gate.waiting.len() < GATE_LIMIT => {
-                gate.waiting.push(handle);
-                true
-            }
-            _ => false,
-        }
-    }
-
     fn handle_ack(&mut self, ack: IncomingRequest, effects: &mut Vec<Effect>) -> Verdict {
         if ack.stateless_ack {
             self.gauges.absorbed_messages += 1;
@@ -233,6 +212,15 @@ impl Engine {
         }
         let by_branch = self.table.get(ack.key).copied();
         let matched = by_branch.or_else(|| self.table.get(ack.acknowledged).copied());
+        // Refused before the machine has seen it: the 2xx is repeated, and the ACK comes again.
+        let takes = |handle| match self.entries.get(handle).map(|entry| &entry.machine) {
+            Some(Machine::InviteServer(m)) => m.state == invite_server::State::Accepted,
+            _ => false,
+        };
+        if matched.is_none_or(takes) && !self.has_room(true) {
+            self.gauges.refused_requests += 1;
+            return Verdict::Dropped;
+        }
         if let Some(handle) = matched {
             let mut deliver = false;
             self.step(handle, effects, |machine, cx| {
@@ -255,10 +243,6 @@ impl Engine {
                 return Verdict::Matched;
             }
         }
-        if !self.has_room(true) {
-            self.gauges.refused_requests += 1;
-            return Verdict::Dropped;
-        }
         let delivery = Delivery::Request {
             bytes: ack.bytes,
             source: ack.source,
@@ -275,16 +259,7 @@ impl Engine {
         if !self.deliver_stray(common, true, delivery, effects) {
             return Verdict::Dropped;
         }
-        match self.gates.get_mut(ack.call) {
-            Some(gate) => gate.acks += 1,
-            None => self.gates.insert(
-                ack.call,
-                Gate {
-                    acks: 1,
-                    waiting: Vec::new(),
-                },
-            ),
-        }
+        self.shut_gate(ack.call);
         Verdict::Delivered
     }
 
@@ -364,155 +339,6 @@ impl Engine {
         }
     }
 
-    /// The core sends a request. An ACK is sent and, if it answers a 2xx that is known here, kept for its repetitions.
-    pub fn send_request(
-        &mut self,
-        now: u64,
-        request: OutgoingRequest,
-        effects: &mut Vec<Effect>,
-    ) -> Result<Option<Handle>, SendError> {
-        self.advance(now);
-        match request.kind {
-            Kind::Ack => {
-                self.send_ack(request, effects);
-                Ok(None)
-            }
-            Kind::Cancel => self.send_cancel(request, effects),
-            Kind::Invite | Kind::NonInvite => self.begin_client(request, effects).map(Some),
-        }
-    }
-
-    fn send_ack(&mut self, ack: OutgoingRequest, effects: &mut Vec<Effect>) {
-        if let Some(handle) = self.table.get(ack.accepted).copied() {
-            let (tag, bytes, target) = (ack.tag, ack.bytes.clone(), ack.target.clone());
-            self.step(handle, effects, |machine, cx| match machine {
-                Machine::InviteClient(m) => {
-                    client_step(m.handle(invite_client::Event::AckSent { tag, bytes, target }, cx))
-                }
-                _ => Step::Alive,
-            });
-        }
-        effects.push(Effect::Transmit {
-            target: ack.target,
-            bytes: ack.bytes,
-            handle: None,
-        });
-    }
-
-    fn send_cancel(
-        &mut self,
-        mut cancel: OutgoingRequest,
-        effects: &mut Vec<Effect>,
-    ) -> Result<Option<Handle>, SendError> {
-        if self.table.get(cancel.key).is_some() {
-            return Err(SendError::AlreadyStarted);
-        }
-        let Some(invite) = self.table.get(cancel.invite).copied() else {
-            // No INVITE of ours: it is relayed for somebody else (§16.10).
-            return self.begin_client(cancel, effects).map(Some);
-        };
-        if let Some(entry) = self.entries.get(invite) {
-            // The way of the INVITE (§9.1).
-            cancel.target = entry.common.target.clone();
-            cancel.reliable = entry.common.reliable;
-        }
-        let mut released = None;
-        self.step(invite, effects, |machine, cx| match machine {
-            Machine::InviteClient(m) => {
-                match m.handle(invite_client::Event::Cancel(Box::new(cancel)), cx) {
-                    invite_client::Outcome::Step(step) => step,
-                    invite_client::Outcome::Cancel(cancel) => {
-                        released = Some(cancel);
-                        Step::Alive
-                    }
-                }
-            }
-            _ => Step::Alive,
-        });
-        match released {
-            Some(cancel) => self.begin_client(*cancel, effects).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn begin_client(
-        &mut self,
-        request: OutgoingRequest,
-        effects: &mut Vec<Effect>,
-    ) -> Result<Handle, SendError> {
-        if self.table.get(request.key).is_some() {
-            return Err(SendError::AlreadyStarted);
-        }
-        if !self.has_room(true) {
-            return Err(SendError::TooManyTransactions);
-        }
-        let common = Common::new(
-            request.name,
-            request.key,
-            request.call,
-            request.target,
-            request.reliable,
-            self.now,
-        );
-        let Some(handle) = self.entries.insert(Entry {
-            common,
-            machine: Machine::Ended { client: true },
-        }) else {
-            return Err(SendError::TooManyTransactions);
-        };
-        self.table.insert(request.key, handle);
-        self.with(handle, effects, |machine, cx| {
-            *machine = match request.kind {
-                Kind::Invite => {
-                    Machine::InviteClient(InviteClient::start(request.bytes, request.accepted, cx))
-                }
-                _ => Machine::Client(Client::start(request.bytes, cx)),
-            };
-        });
-        Ok(handle)
-    }
-
-    /// The core answers a request.
-    pub fn send_response(
-        &mut self,
-        now: u64,
-        response: OutgoingResponse,
-        effects: &mut Vec<Effect>,
-    ) -> Result<Handle, SendError> {
-        self.advance(now);
-        let handle = self
-            .table
-            .get(response.key)
-            .copied()
-            .ok_or(SendError::NoTransaction)?;
-        let mut result = Ok(handle);
-        self.step(handle, effects, |machine, cx| match machine {
-            Machine::InviteServer(m) => {
-                let outcome = m.handle(invite_server::Event::Response(&response), cx);
-                if outcome == invite_server::Outcome::Refused {
-                    result = Err(SendError::AlreadyAnswered);
-                }
-                server_step(outcome)
-            }
-            Machine::Server(m) => match m.handle(server::Event::Response(&response), cx) {
-                server::Outcome::Step(step) => step,
-                server::Outcome::TooLate => {
-                    result = Err(SendError::AlreadyAnswered);
-                    Step::Alive
-                }
-                server::Outcome::Forbidden => {
-                    result = Err(SendError::ProvisionalForbidden);
-                    Step::Alive
-                }
-            },
-            _ => {
-                result = Err(SendError::NoTransaction);
-                Step::Alive
-            }
-        });
-        result
-    }
-
     /// A transmission of this transaction failed, in the transport's words.
     pub fn handle_transport_error(
         &mut self,
@@ -588,83 +414,6 @@ impl Engine {
         true
     }
 
-    /// A runner that was just started takes its first delivery. None ends it: another one is at work, or nothing is
-    /// left to do.
-    pub fn begin(&mut self, now: u64, handle: Handle, effects: &mut Vec<Effect>) -> Option<Taken> {
-        let called = self
-            .entries
-            .get(handle)
-            .is_some_and(|entry| entry.common.runner == Runner::Called);
-        if called {
-            self.take(now, handle, effects)
-        } else {
-            None
-        }
-    }
-
-    /// A runner takes the next delivery, and says by this that the one before is done. None ends the runner.
-    pub fn take(&mut self, now: u64, handle: Handle, effects: &mut Vec<Effect>) -> Option<Taken> {
-        self.advance(now);
-        let mut taken = None;
-        let mut followers = Vec::new();
-        self.with(handle, effects, |machine, cx| {
-            cx.disarm(Timer::Runner);
-            cx.common.owes_final = false;
-            match cx.common.queue.pop_front() {
-                Some(delivery) => {
-                    cx.common.runner = Runner::Running;
-                    cx.common.started = true;
-                    cx.common.owes_final =
-                        matches!(delivery, Delivery::Request { keyed: true, .. });
-                    followers = core::mem::take(&mut cx.common.followers);
-                    let client = machine.is_client();
-                    taken = Some(Taken {
-                        delivery,
-                        name: cx.common.name.clone(),
-                        client,
-                    });
-                }
-                None => cx.common.runner = Runner::Idle,
-            }
-        });
-        for follower in followers {
-            self.open(follower, effects);
-        }
-        if taken.is_none() {
-            self.sweep(handle, effects);
-        }
-        taken
-    }
-
-    /// A runner ended inside the core's callback: a request that is owed a final answer gets 500, once, and what is
-    /// left waits for the next runner.
-    pub fn handle_runner_failure(&mut self, now: u64, handle: Handle, effects: &mut Vec<Effect>) {
-        self.advance(now);
-        let mut running = false;
-        self.with(handle, effects, |_, cx| {
-            running = cx.common.runner == Runner::Running;
-        });
-        if !running {
-            return;
-        }
-        self.step(handle, effects, |machine, cx| {
-            cx.common.runner = Runner::Idle;
-            let owed = core::mem::take(&mut cx.common.owes_final);
-            let step = match machine {
-                Machine::InviteServer(m) if owed => {
-                    server_step(m.handle(invite_server::Event::CoreFailed, cx))
-                }
-                Machine::Server(m) if owed => match m.handle(server::Event::CoreFailed, cx) {
-                    server::Outcome::Step(step) => step,
-                    _ => Step::Alive,
-                },
-                _ => Step::Alive,
-            };
-            cx.call_runner();
-            step
-        });
-    }
-
     /// Forgets at most `budget` transactions, without a word to anyone; true when none is left.
     pub fn clear(&mut self, budget: usize) -> bool {
         for _ in 0..budget {
@@ -710,15 +459,6 @@ impl Engine {
             } else {
                 limit - limit / 10
             }
-    }
-
-    /// Lets the first delivery of a transaction run that waited for another's.
-    fn open(&mut self, handle: Handle, effects: &mut Vec<Effect>) {
-        self.with(handle, effects, |_, cx| {
-            cx.common.gated = false;
-            cx.disarm(Timer::Gate);
-            cx.call_runner();
-        });
     }
 
     /// Runs something on a transaction and its surroundings; nothing if it is gone.
@@ -789,23 +529,6 @@ impl Engine {
         }
         if matches!(entry.machine, Machine::Stray { acknowledges: true }) {
             self.acknowledgement_seen(entry.common.call, effects);
-        }
-    }
-
-    fn acknowledgement_seen(&mut self, call: Key, effects: &mut Vec<Effect>) {
-        let Some(gate) = self.gates.get_mut(call) else {
-            return;
-        };
-        gate.acks = gate.acks.saturating_sub(1);
-        if gate.acks == 0 {
-            let waiting = self
-                .gates
-                .remove(call)
-                .map(|gate| gate.waiting)
-                .unwrap_or_default();
-            for handle in waiting {
-                self.open(handle, effects);
-            }
         }
     }
 }

@@ -206,8 +206,8 @@ pub struct IncomingResponse {
     pub call: Key,
     /// 100 to 699.
     pub status_code: u16,
-    /// Its To tag: which fork answers.
-    pub tag: Key,
+    /// Which fork answers: what a 2xx shares with its ACK.
+    pub fork: Key,
     /// Its bytes.
     pub bytes: Bytes,
     /// Where it came from.
@@ -236,7 +236,7 @@ impl IncomingResponse {
             key: keys.client(via.branch().ok_or(Unfit)?, cseq.method.as_bytes()),
             call: keys.call(headers.call_id.ok_or(Unfit)?),
             status_code: line.status_code,
-            tag: keys.tag(message),
+            fork: keys.accepted(message),
             bytes,
             source,
         })
@@ -254,10 +254,8 @@ pub struct OutgoingRequest {
     pub invite: Key,
     /// Its Call-ID.
     pub call: Key,
-    /// What an ACK shares with the INVITE whose 2xx it answers.
-    pub accepted: Key,
-    /// The To tag of an ACK.
-    pub tag: Key,
+    /// What an ACK shares with the 2xx that it answers.
+    pub fork: Key,
     /// The public key's words.
     pub name: Name,
     /// Its bytes.
@@ -296,8 +294,7 @@ impl OutgoingRequest {
             key: keys.client(branch, line.method.as_bytes()),
             invite: keys.client(branch, Method::Invite.as_bytes()),
             call,
-            accepted: keys.accepted(message),
-            tag: keys.tag(message),
+            fork: keys.accepted(message),
             name: Name::of(via, line.method),
             bytes,
             target,

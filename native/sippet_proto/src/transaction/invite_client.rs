@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::ack::build_ack;
 use super::context::{Context, Step, Timer};
-use super::effect::{Delivery, Failure, Target};
+use super::effect::{Failure, Target};
 use super::input::{IncomingResponse, OutgoingRequest};
 use super::key::Key;
 
@@ -38,9 +38,9 @@ impl State {
     }
 }
 
-/// One answering fork: its To tag, and the ACK that the core has sent it.
+/// One answering fork, and the ACK that the core has sent it.
 struct Fork {
-    tag: Key,
+    key: Key,
     ack: Option<(Bytes, Target)>,
 }
 
@@ -51,10 +51,10 @@ pub(super) struct InviteClient {
     /// The ACK to a 300–699.
     ack: Option<Bytes>,
     forks: Vec<Fork>,
-    /// What an ACK of the core's shares with the request (§13.2.2.4).
-    accepted: Key,
     /// Waits for the first provisional response (§9.1).
     held_cancel: Option<Box<OutgoingRequest>>,
+    /// A CANCEL has left: nothing gives the INVITE more time now.
+    cancelled: bool,
 }
 
 /// What can happen to it.
@@ -64,7 +64,7 @@ pub(super) enum Event<'e> {
     TransportError(Bytes),
     /// The core sends the ACK to the 2xx of this fork.
     AckSent {
-        tag: Key,
+        fork: Key,
         bytes: Bytes,
         target: Target,
     },
@@ -81,7 +81,7 @@ pub(super) enum Outcome {
 
 impl InviteClient {
     /// Sends the request.
-    pub fn start(request: Bytes, accepted: Key, cx: &mut Context<'_>) -> InviteClient {
+    pub fn start(request: Bytes, cx: &mut Context<'_>) -> InviteClient {
         let t1 = cx.config.t1_ms;
         cx.transmit(&request);
         if !cx.common.reliable {
@@ -94,8 +94,8 @@ impl InviteClient {
             interval_ms: t1,
             ack: None,
             forks: Vec::new(),
-            accepted,
             held_cancel: None,
+            cancelled: false,
         }
     }
 
@@ -110,14 +110,16 @@ impl InviteClient {
                 Outcome::Step(Step::Alive)
             }
             (State::Completed, Event::Response(response)) => {
+                cx.gauges.absorbed_messages += 1;
                 if response.status_code >= 300 {
                     self.acknowledge(cx);
                 }
                 Outcome::Step(Step::Alive)
             }
             (State::Accepted, Event::Response(response)) => {
-                if (200..300).contains(&response.status_code) {
-                    self.accept(response, cx);
+                match response.status_code {
+                    200..300 => self.accept(response, cx),
+                    _ => cx.gauges.absorbed_messages += 1,
                 }
                 Outcome::Step(Step::Alive)
             }
@@ -143,8 +145,15 @@ impl InviteClient {
                 cx.fail(Failure::Transport(reason));
                 Outcome::Step(self.end())
             }
-            (State::Accepted, Event::AckSent { tag, bytes, target }) => {
-                if let Some(fork) = self.forks.iter_mut().find(|fork| fork.tag == tag) {
+            (
+                State::Accepted,
+                Event::AckSent {
+                    fork: key,
+                    bytes,
+                    target,
+                },
+            ) => {
+                if let Some(fork) = self.forks.iter_mut().find(|fork| fork.key == key) {
                     fork.ack = Some((bytes, target));
                 }
                 Outcome::Step(Step::Alive)
@@ -169,15 +178,14 @@ impl InviteClient {
     }
 
     fn provisional(&mut self, response: &IncomingResponse, cx: &mut Context<'_>) -> Outcome {
-        let cancelled = self.state == State::Proceeding && self.held_cancel.is_some();
         if self.state == State::Calling {
             self.state = State::Proceeding;
             cx.disarm_machine();
         }
-        if !cancelled {
+        if !self.cancelled {
             cx.arm(Timer::Proceeding, cx.config.proceeding_ms);
         }
-        cx.deliver(to_core(response));
+        cx.deliver_response(response);
         match self.held_cancel.take() {
             Some(cancel) => self.release(cancel, cx),
             None => Outcome::Step(Step::Alive),
@@ -186,11 +194,17 @@ impl InviteClient {
 
     /// After a CANCEL the INVITE has 64·T1 left for its final response (§9.1).
     fn release(&mut self, cancel: Box<OutgoingRequest>, cx: &mut Context<'_>) -> Outcome {
-        cx.arm(Timer::Proceeding, cx.config.timeout_ms());
+        if !self.cancelled {
+            self.cancelled = true;
+            cx.arm(Timer::Proceeding, cx.config.timeout_ms());
+        }
         Outcome::Cancel(cancel)
     }
 
-    /// A 2xx: the first of its fork goes to the core, a repetition gets the fork's ACK again.
+    /// A 2xx: the first of its fork goes to the core, a repetition gets the fork's ACK again (§13.2.2.4).
+    ///
+    /// A core that has let it go without an ACK gets the repetition too (RFC 6026 §7.2): a proxy has to forward it, since
+    /// what the first one became may be lost.
     fn accept(&mut self, response: &IncomingResponse, cx: &mut Context<'_>) {
         if self.state != State::Accepted {
             self.state = State::Accepted;
@@ -198,23 +212,25 @@ impl InviteClient {
             self.request = Bytes::new();
             cx.disarm_machine();
             cx.arm(Timer::M, cx.config.timeout_ms());
-            cx.alias(self.accepted);
         }
-        match self.forks.iter().find(|fork| fork.tag == response.tag) {
+        match self.forks.iter().find(|fork| fork.key == response.fork) {
             Some(Fork {
                 ack: Some((ack, target)),
                 ..
             }) => {
+                cx.gauges.absorbed_messages += 1;
                 cx.gauges.retransmissions += 1;
                 cx.transmit_to(ack, target.clone());
             }
-            Some(Fork { ack: None, .. }) => {}
+            Some(Fork { ack: None, .. }) if cx.is_quiet() => cx.deliver_response(response),
+            Some(Fork { ack: None, .. }) => cx.gauges.absorbed_messages += 1,
             None if self.forks.len() < FORK_LIMIT => {
                 self.forks.push(Fork {
-                    tag: response.tag,
+                    key: response.fork,
                     ack: None,
                 });
-                cx.deliver(to_core(response));
+                cx.alias(response.fork);
+                cx.deliver_response(response);
             }
             None => cx.gauges.dropped_deliveries += 1,
         }
@@ -226,7 +242,7 @@ impl InviteClient {
         self.held_cancel = None;
         cx.disarm_machine();
         self.acknowledge(cx);
-        cx.deliver(to_core(response));
+        cx.deliver_response(response);
         if cx.common.reliable {
             return self.end();
         }
@@ -247,14 +263,11 @@ impl InviteClient {
     }
 
     pub fn bytes(&self) -> usize {
-        self.request.len() + self.ack.as_ref().map_or(0, Bytes::len)
-    }
-}
-
-fn to_core(response: &IncomingResponse) -> Delivery {
-    Delivery::Response {
-        bytes: response.bytes.clone(),
-        source: response.source.clone(),
-        keyed: true,
+        let forks = self.forks.iter().filter_map(|fork| fork.ack.as_ref());
+        let cancel = self.held_cancel.as_ref();
+        self.request.len()
+            + self.ack.as_ref().map_or(0, Bytes::len)
+            + forks.map(|(ack, _)| ack.len()).sum::<usize>()
+            + cancel.map_or(0, |cancel| cancel.bytes.len())
     }
 }

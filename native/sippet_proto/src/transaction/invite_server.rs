@@ -108,7 +108,10 @@ impl InviteServer {
             (State::Proceeding, Event::Response(response)) => match response.status_code {
                 ..200 => self.provisional(response, cx),
                 200..300 => self.accept(response, cx),
-                300.. => self.complete(response.bytes.clone(), cx),
+                300.. => {
+                    self.redirect(response, cx);
+                    self.complete(response.bytes.clone(), cx)
+                }
             },
             (State::Accepted, Event::Response(response))
                 if (200..300).contains(&response.status_code) =>
@@ -269,11 +272,8 @@ impl InviteServer {
         reason_phrase: &'static str,
         cx: &mut Context<'_>,
     ) -> Outcome {
-        let tagged = self
-            .last
-            .as_ref()
-            .filter(|last| !last.starts_with(b"SIP/2.0 100"));
-        match cx.reply(tagged.unwrap_or(&self.request), status_code, reason_phrase) {
+        let source = self.last.as_ref().unwrap_or(&self.request);
+        match cx.reply(source, status_code, reason_phrase) {
             Some(bytes) => self.complete(bytes, cx),
             None => self.end(),
         }

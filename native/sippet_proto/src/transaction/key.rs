@@ -49,9 +49,8 @@ enum Domain {
     Call = 5,
     Acknowledged = 6,
     Accepted = 7,
-    Tag = 8,
-    StatelessTag = 9,
-    ResponseTag = 10,
+    StatelessTag = 8,
+    ResponseTag = 9,
 }
 
 /// Makes keys under a secret seed.
@@ -151,14 +150,12 @@ impl KeyMaker {
             .finish()
     }
 
-    /// Of an INVITE whose client has had a 2xx: Call-ID, CSeq number and From tag (§13.2.2.4).
+    /// Of a 2xx that a client has had, and of its ACK: Call-ID, CSeq number and both tags (§13.2.2.4). The To tag tells
+    /// the forks of one INVITE apart, and the branches of a proxy's.
     pub fn accepted(&self, message: &Message<'_>) -> Key {
-        self.request_identity(Domain::Accepted, message).finish()
-    }
-
-    /// Of the To tag: one for each fork that answers.
-    pub fn tag(&self, message: &Message<'_>) -> Key {
-        self.start(Domain::Tag).text(to_tag(message)).finish()
+        self.request_identity(Domain::Accepted, message)
+            .text(to_tag(message))
+            .finish()
     }
 
     /// Of the To tag that an answer without state carries: the same for each repetition of the request, and for its

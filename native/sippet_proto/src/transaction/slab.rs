@@ -202,6 +202,10 @@ impl<V> Table<V> {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.segments.iter().map(HashMap::len).sum()
+    }
+
     pub(super) fn get(&self, key: Key) -> Option<&V> {
         self.segments.get(segment(key))?.get(&key.0)
     }

@@ -1,0 +1,243 @@
+defmodule Demo.Server do
+  @moduledoc """
+  A user agent that takes every call, a registrar, and the core of its stack: the module with the three callbacks.
+
+  Each transaction has a process of its own for its callbacks. So they may take their time, as the ringing below does,
+  and what they share is in tables.
+  """
+
+  use Supervisor
+  use Sippet.Core
+
+  alias Demo.{Dialog, Local, Registrar, SDP}
+  alias Sippet.Message
+
+  @stack :demo_server
+
+  # INVITEs that ring, by the key of their transaction: {key, invite}. A CANCEL leaves {key, :cancelled}.
+  @ringing Demo.Server.Ringing
+  # Calls that were answered: {dialog_id, key, dialog, peer_ip}
+  @dialogs Demo.Server.Dialogs
+  @max_calls 10_000
+
+  @methods [:invite, :ack, :bye, :cancel, :options, :register, :message]
+  @allow Enum.map(@methods, &(&1 |> Atom.to_string() |> String.upcase()))
+
+  @doc """
+  Starts the stack, its transport and the registrar. Options: `:port` and `:address` of the transport, `:stack`, a list of
+  options of the stack, `:ring_ms`, and `:core`, the module that is to be called in place of this one.
+  """
+  def start_link(options \\ []), do: Supervisor.start_link(__MODULE__, options)
+
+  @impl Supervisor
+  def init(options) do
+    for table <- [@ringing, @dialogs], do: :ets.new(table, [:named_table, :public])
+    :persistent_term.put({__MODULE__, :ring_ms}, Keyword.get(options, :ring_ms, 200))
+
+    Supervisor.init(
+      [
+        Registrar,
+        {Sippet, [name: @stack] ++ Keyword.get(options, :stack, [])},
+        %{
+          id: :core,
+          start: {__MODULE__, :register_core, [Keyword.get(options, :core, __MODULE__)]}
+        },
+        {Sippet.Transports.UDP, [name: @stack] ++ Keyword.take(options, [:port, :address])}
+      ],
+      strategy: :rest_for_one
+    )
+  end
+
+  @doc false
+  def register_core(core) do
+    Sippet.register_core(@stack, core)
+
+    # No process comes of it: the supervisor only has to do it again when the stack was started again.
+    :ignore
+  end
+
+  @doc "`{ip, port}` of the socket."
+  def address do
+    [%{address: address}] = Sippet.Transport.list(@stack)
+    address
+  end
+
+  # The ACK to a 2xx has no transaction. It ends the repetitions that `until: :ack` asked for; there is nothing to do.
+  @impl Sippet.Core
+  def receive_request(%{start_line: %{method: :ack}}, _key), do: :ok
+
+  # §9.2: the CANCEL has an answer of its own; the INVITE gets its 487 unless it was answered before.
+  def receive_request(%{start_line: %{method: :cancel}} = cancel, invite_key) do
+    reply(cancel, 200)
+
+    case :ets.take(@ringing, invite_key) do
+      [{_key, %Message{} = invite}] ->
+        reply(invite, 487)
+
+      _ ->
+        # The call is over, or its callback has only just begun and is to find this.
+        :ets.insert_new(@ringing, {invite_key, :cancelled})
+        Process.sleep(1_000)
+        :ets.delete_object(@ringing, {invite_key, :cancelled})
+    end
+  end
+
+  def receive_request(request, key) do
+    case refusal(request) do
+      nil -> answer(request.start_line.method, request, key)
+      {status_code, headers} -> reply(request, status_code, headers)
+    end
+  end
+
+  # Here come the answers to the BYE that receive_error/2 sends.
+  @impl Sippet.Core
+  def receive_response(_response, _key), do: :ok
+
+  # §13.3.1.4: nobody acknowledged our 200, so the call is hung up.
+  @impl Sippet.Core
+  def receive_error(:no_ack, key) do
+    for {id, _key, dialog, peer_ip} <- :ets.match_object(@dialogs, {:_, key, :_, :_}) do
+      :ets.delete(@dialogs, id)
+      Sippet.send(@stack, Dialog.request(dialog, :bye, Local.via(@stack, peer_ip)))
+    end
+  end
+
+  def receive_error(_reason, _key), do: :ok
+
+  # What every UAS looks at before it acts, in this order (§8.2).
+  defp refusal(%{start_line: %{method: method, request_uri: uri}, headers: headers} = request) do
+    cond do
+      is_binary(method) ->
+        {501, allow: @allow}
+
+      method not in @methods ->
+        {405, allow: @allow}
+
+      uri.scheme != "sip" ->
+        {416, []}
+
+      not known_user?(request) ->
+        {404, []}
+
+      Map.get(headers, :require, []) != [] ->
+        {420, unsupported: headers.require}
+
+      not readable?(request) ->
+        {415, accept: accept(method), accept_encoding: [{"identity", %{}}]}
+
+      Dialog.within?(request) and not :ets.member(@dialogs, Dialog.id(request)) ->
+        {481, []}
+
+      true ->
+        nil
+    end
+  end
+
+  # We are whoever they call. A URI without a user is the server itself, which has no phone and no mailbox.
+  defp known_user?(%{start_line: %{method: method, request_uri: uri}})
+       when method in [:invite, :message],
+       do: uri.userinfo not in [nil, ""]
+
+  defp known_user?(%{start_line: %{method: :register}, headers: %{to: {_name, uri, _parameters}}}),
+    do: uri.scheme == "sip" and uri.userinfo not in [nil, ""]
+
+  defp known_user?(_request), do: true
+
+  defp readable?(%{body: body}) when body in [nil, ""], do: true
+
+  defp readable?(%{start_line: %{method: method}, headers: headers}) do
+    with {type, _parameters} <- Map.get(headers, :content_type),
+         true <- Map.get(headers, :content_encoding, ["identity"]) == ["identity"] do
+      accept(method) == [] or Enum.any?(accept(method), &match?({^type, _}, &1))
+    else
+      _ -> false
+    end
+  end
+
+  defp accept(:invite), do: [{{"application", "sdp"}, %{}}]
+  defp accept(:message), do: [{{"text", "plain"}, %{}}]
+  defp accept(_method), do: []
+
+  defp answer(:options, request, _key),
+    do: reply(request, 200, allow: @allow, accept: accept(:invite))
+
+  defp answer(:message, request, _key), do: reply(request, 200)
+
+  defp answer(:register, request, _key) do
+    case Registrar.register(request) do
+      {:ok, []} -> reply(request, 200)
+      {:ok, contacts} -> reply(request, 200, contact: contacts)
+      {:error, status_code} -> reply(request, status_code)
+    end
+  end
+
+  defp answer(:bye, request, _key) do
+    case :ets.take(@dialogs, Dialog.id(request)) do
+      [_dialog] -> reply(request, 200)
+      [] -> reply(request, 481)
+    end
+  end
+
+  defp answer(:invite, invite, key) do
+    cond do
+      Dialog.target(invite) == nil -> reply(invite, Message.StatusLine.new(400, "No Contact"))
+      Dialog.within?(invite) -> accept_call(invite)
+      :ets.info(@dialogs, :size) >= @max_calls -> reply(invite, 486)
+      true -> ring(invite, key)
+    end
+  end
+
+  defp ring(invite, key) do
+    reply(invite, 100)
+    # What is kept for long must not hold on to the datagram.
+    invite = Message.copy(invite)
+
+    if :ets.insert_new(@ringing, {key, invite}) do
+      reply(invite, 180, contact: contact(invite))
+      # This process has nothing else to do, and the CANCEL comes to one of its own.
+      Process.sleep(:persistent_term.get({__MODULE__, :ring_ms}))
+      # Who takes the call out of the table has it: this process, or that of a CANCEL.
+      if :ets.take(@ringing, key) != [], do: take_call(invite, key)
+    else
+      :ets.delete(@ringing, key)
+      reply(invite, 487)
+    end
+  end
+
+  defp take_call(invite, key) do
+    dialog = Dialog.uas(invite, Message.to_response(invite, 200))
+    # Before the 200 is out: its ACK and a BYE may come at once.
+    :ets.insert(@dialogs, {Dialog.id(dialog), key, dialog, peer_ip(invite)})
+
+    with {:error, _reason} <- accept_call(invite) do
+      :ets.delete(@dialogs, Dialog.id(dialog))
+    end
+  end
+
+  # A new call, or a new offer within one (§14.2).
+  defp accept_call(invite) do
+    {_name, %{host: host}, _parameters} = invite |> contact() |> hd()
+
+    response =
+      invite
+      |> Message.to_response(200)
+      |> put_headers(contact: contact(invite), allow: @allow)
+      |> Message.put_header(:content_type, {{"application", "sdp"}, %{}})
+
+    Sippet.send(@stack, %{response | body: SDP.answer(invite.body, host)}, until: :ack)
+  end
+
+  defp contact(%{start_line: %{request_uri: uri}} = request),
+    do: Local.contact(@stack, uri.userinfo, peer_ip(request))
+
+  defp peer_ip(%{source: %{remote: {ip, _port}}}), do: ip
+
+  defp reply(request, status, headers \\ []),
+    do: Sippet.send(@stack, request |> Message.to_response(status) |> put_headers(headers))
+
+  defp put_headers(message, headers),
+    do:
+      Enum.reduce(headers, message, fn {name, value}, message ->
+        Message.put_header(message, name, value)
+      end)
+end

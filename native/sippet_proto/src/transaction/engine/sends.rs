@@ -1,0 +1,166 @@
+//! What the core sends.
+
+use super::{Engine, Entry, Machine, client_step, server_step};
+use crate::transaction::client::Client;
+use crate::transaction::context::{Common, Step};
+use crate::transaction::effect::Effect;
+use crate::transaction::input::{Kind, OutgoingRequest, OutgoingResponse};
+use crate::transaction::invite_client::{self, InviteClient};
+use crate::transaction::invite_server;
+use crate::transaction::outcome::SendError;
+use crate::transaction::server;
+use crate::transaction::slab::Handle;
+
+impl Engine {
+    /// The core sends a request. An ACK is sent and, if it answers a 2xx that is known here, kept for its repetitions.
+    pub fn send_request(
+        &mut self,
+        now: u64,
+        request: OutgoingRequest,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<Handle>, SendError> {
+        self.advance(now);
+        match request.kind {
+            Kind::Ack => {
+                self.send_ack(request, effects);
+                Ok(None)
+            }
+            Kind::Cancel => self.send_cancel(request, effects),
+            Kind::Invite | Kind::NonInvite => self.begin_client(request, effects).map(Some),
+        }
+    }
+
+    fn send_ack(&mut self, ack: OutgoingRequest, effects: &mut Vec<Effect>) {
+        if let Some(handle) = self.table.get(ack.fork).copied() {
+            let (fork, bytes, target) = (ack.fork, ack.bytes.clone(), ack.target.clone());
+            self.step(handle, effects, |machine, cx| match machine {
+                Machine::InviteClient(m) => client_step(m.handle(
+                    invite_client::Event::AckSent {
+                        fork,
+                        bytes,
+                        target,
+                    },
+                    cx,
+                )),
+                _ => Step::Alive,
+            });
+        }
+        effects.push(Effect::Transmit {
+            target: ack.target,
+            bytes: ack.bytes,
+            handle: None,
+        });
+    }
+
+    fn send_cancel(
+        &mut self,
+        mut cancel: OutgoingRequest,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Option<Handle>, SendError> {
+        if self.table.get(cancel.key).is_some() {
+            return Err(SendError::AlreadyStarted);
+        }
+        let Some(invite) = self.table.get(cancel.invite).copied() else {
+            // No INVITE of ours: it is relayed for somebody else (§16.10).
+            return self.begin_client(cancel, effects).map(Some);
+        };
+        if let Some(entry) = self.entries.get(invite) {
+            // The way of the INVITE (§9.1).
+            cancel.target = entry.common.target.clone();
+            cancel.reliable = entry.common.reliable;
+        }
+        let mut released = None;
+        self.step(invite, effects, |machine, cx| match machine {
+            Machine::InviteClient(m) => {
+                match m.handle(invite_client::Event::Cancel(Box::new(cancel)), cx) {
+                    invite_client::Outcome::Step(step) => step,
+                    invite_client::Outcome::Cancel(cancel) => {
+                        released = Some(cancel);
+                        Step::Alive
+                    }
+                }
+            }
+            _ => Step::Alive,
+        });
+        match released {
+            Some(cancel) => self.begin_client(*cancel, effects).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn begin_client(
+        &mut self,
+        request: OutgoingRequest,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Handle, SendError> {
+        if self.table.get(request.key).is_some() {
+            return Err(SendError::AlreadyStarted);
+        }
+        if !self.has_room(true) {
+            return Err(SendError::TooManyTransactions);
+        }
+        let common = Common::new(
+            request.name,
+            request.key,
+            request.call,
+            request.target,
+            request.reliable,
+            self.now,
+        );
+        let Some(handle) = self.entries.insert(Entry {
+            common,
+            machine: Machine::Ended { client: true },
+        }) else {
+            return Err(SendError::TooManyTransactions);
+        };
+        self.table.insert(request.key, handle);
+        self.with(handle, effects, |machine, cx| {
+            *machine = match request.kind {
+                Kind::Invite => Machine::InviteClient(InviteClient::start(request.bytes, cx)),
+                _ => Machine::Client(Client::start(request.bytes, cx)),
+            };
+        });
+        Ok(handle)
+    }
+
+    /// The core answers a request.
+    pub fn send_response(
+        &mut self,
+        now: u64,
+        response: OutgoingResponse,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Handle, SendError> {
+        self.advance(now);
+        let handle = self
+            .table
+            .get(response.key)
+            .copied()
+            .ok_or(SendError::NoTransaction)?;
+        let mut result = Ok(handle);
+        self.step(handle, effects, |machine, cx| match machine {
+            Machine::InviteServer(m) => {
+                let outcome = m.handle(invite_server::Event::Response(&response), cx);
+                if outcome == invite_server::Outcome::Refused {
+                    result = Err(SendError::AlreadyAnswered);
+                }
+                server_step(outcome)
+            }
+            Machine::Server(m) => match m.handle(server::Event::Response(&response), cx) {
+                server::Outcome::Step(step) => step,
+                server::Outcome::TooLate => {
+                    result = Err(SendError::AlreadyAnswered);
+                    Step::Alive
+                }
+                server::Outcome::Forbidden => {
+                    result = Err(SendError::ProvisionalForbidden);
+                    Step::Alive
+                }
+            },
+            _ => {
+                result = Err(SendError::NoTransaction);
+                Step::Alive
+            }
+        });
+        result
+    }
+}

@@ -1,0 +1,269 @@
+//! Random operations on an engine: no panic, no two runners of one transaction, bounded queues, and nothing left when
+//! everything has stopped and time runs on.
+
+mod engine;
+
+use std::collections::HashSet;
+
+use engine::Bench;
+use engine::text::*;
+use proptest::prelude::*;
+use sippet_proto::transaction::{Config, Handle, Verdict};
+
+#[derive(Debug, Clone)]
+enum Operation {
+    /// From the network: a request of the pool, or a message made from one.
+    Receive(usize),
+    ReceiveAck(usize, usize, bool),
+    ReceiveCancel(usize),
+    ReceiveResponse(usize, u16, usize),
+    ReceiveCancelResponse(usize, u16),
+    /// From the core.
+    Send(usize),
+    SendAck(usize, usize),
+    SendCancel(usize),
+    Respond(usize, u16, usize, bool),
+    RespondToCancel(usize),
+    /// From the runners: start one, go on, die.
+    Begin(usize),
+    Take(usize),
+    Die(usize),
+    TransportError(usize),
+    Terminate(usize),
+    Wait(u64),
+    /// A caller's clock is behind.
+    Late(u64),
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    use Operation::*;
+    let pool = 0..12usize;
+    let tag = 0..3usize;
+    let codes = proptest::sample::select(vec![100u16, 180, 183, 200, 202, 302, 486, 487, 503, 603]);
+    prop_oneof![
+        4 => pool.clone().prop_map(Receive),
+        2 => (pool.clone(), tag.clone(), any::<bool>()).prop_map(|(n, t, b)| ReceiveAck(n, t, b)),
+        1 => pool.clone().prop_map(ReceiveCancel),
+        4 => (pool.clone(), codes.clone(), tag.clone()).prop_map(|(n, c, t)| ReceiveResponse(n, c, t)),
+        1 => (pool.clone(), codes.clone()).prop_map(|(n, c)| ReceiveCancelResponse(n, c)),
+        3 => pool.clone().prop_map(Send),
+        1 => (pool.clone(), tag.clone()).prop_map(|(n, t)| SendAck(n, t)),
+        1 => pool.clone().prop_map(SendCancel),
+        4 => (pool.clone(), codes, tag, any::<bool>()).prop_map(|(n, c, t, u)| Respond(n, c, t, u)),
+        1 => pool.prop_map(RespondToCancel),
+        5 => any::<usize>().prop_map(Begin),
+        5 => any::<usize>().prop_map(Take),
+        1 => any::<usize>().prop_map(Die),
+        1 => any::<usize>().prop_map(TransportError),
+        1 => any::<usize>().prop_map(Terminate),
+        3 => prop_oneof![0..50u64, 0..1_100u64, 0..40_000u64].prop_map(Wait),
+        1 => (0..100_000u64).prop_map(Late),
+    ]
+}
+
+/// Four calls, each with an INVITE, another request, and the request by a second branch, as a spiral makes it.
+fn pool() -> Vec<String> {
+    let mut requests = Vec::new();
+    for call in 0..4 {
+        let method = ["OPTIONS", "BYE", "INVITE", "REGISTER"][call];
+        for (method, branch) in [("INVITE", "a"), (method, "b"), ("INVITE", "c")] {
+            // The last call is of a peer that knows no cookie.
+            let cookie = if call == 3 { "old" } else { "z9hG4bK" };
+            let text = request(method, &format!("{cookie}{branch}{call}"));
+            let text = with_field(&text, "Call-ID", &format!("call{}", call % 3));
+            let tagged = "Bob <sip:bob@biloxi.example>;tag=0";
+            requests.push(match method {
+                "BYE" => with_field(&text, "To", tagged),
+                _ => text,
+            });
+        }
+    }
+    requests
+}
+
+struct World {
+    bench: Bench,
+    pool: Vec<String>,
+    handles: Vec<Handle>,
+    /// Those that have a runner at work.
+    running: HashSet<Handle>,
+}
+
+impl World {
+    fn new(config: Config, reliable: bool) -> World {
+        let mut bench = Bench::with(config);
+        bench.runs = false;
+        bench.reliable = reliable;
+        World {
+            bench,
+            pool: pool(),
+            handles: Vec::new(),
+            running: HashSet::new(),
+        }
+    }
+
+    fn some_handle(&self, number: usize) -> Option<Handle> {
+        let count = self.handles.len().max(1);
+        self.handles.get(number % count).copied()
+    }
+
+    fn some_running(&self, number: usize) -> Option<Handle> {
+        let running = self.handles.iter().filter(|h| self.running.contains(h));
+        let running: Vec<Handle> = running.copied().collect();
+        running.get(number % running.len().max(1)).copied()
+    }
+
+    fn carry_out(&mut self, operation: &Operation) {
+        use Operation::*;
+        let text = |number: &usize| self.pool[*number].clone();
+        let tag = |number: &usize| number.to_string();
+        match operation {
+            Receive(n) => self.received(&text(n)),
+            ReceiveAck(n, t, own) => {
+                let invite = text(n);
+                let branch = if *own {
+                    let via = field(&invite, "Via");
+                    via.split("branch=").nth(1).unwrap().to_string()
+                } else {
+                    format!("z9hG4bKack{n}{t}")
+                };
+                self.received(&ack(&invite, &tag(t), &branch));
+            }
+            ReceiveCancel(n) => self.received(&cancel(&text(n))),
+            ReceiveResponse(n, code, t) => self.received(&response(&text(n), *code, &tag(t))),
+            ReceiveCancelResponse(n, code) => {
+                self.received(&response(&cancel(&text(n)), *code, "0"));
+            }
+            Send(n) => self.sent(&text(n)),
+            SendAck(n, t) => self.sent(&ack(&text(n), &tag(t), "z9hG4bKourack")),
+            SendCancel(n) => self.sent(&cancel(&text(n))),
+            Respond(n, code, t, until_ack) => {
+                let answer = response(&text(n), *code, &tag(t));
+                let _ = self.bench.respond_with(&answer, None, *until_ack);
+            }
+            RespondToCancel(n) => {
+                let _ = self.bench.respond(&response(&cancel(&text(n)), 200, "0"));
+            }
+            Begin(n) => {
+                if let Some(handle) = self.some_handle(*n) {
+                    let got = self.bench.begin(handle);
+                    if got.is_some() {
+                        assert!(self.running.insert(handle), "two runners at once");
+                    }
+                }
+            }
+            Take(n) => {
+                if let Some(handle) = self.some_running(*n)
+                    && self.bench.take(handle).is_none()
+                {
+                    self.running.remove(&handle);
+                }
+            }
+            Die(n) => {
+                if let Some(handle) = self.some_running(*n) {
+                    self.running.remove(&handle);
+                    self.bench.fail_runner(handle);
+                }
+            }
+            TransportError(n) => {
+                if let Some(handle) = self.some_handle(*n) {
+                    self.bench.fail_transport(handle);
+                }
+            }
+            Terminate(n) => {
+                if let Some(handle) = self.some_handle(*n) {
+                    self.bench.terminate(handle);
+                }
+            }
+            Wait(ms) => self.bench.at(self.bench.now + ms),
+            Late(ms) => {
+                let now = self.bench.now;
+                self.bench.now = now.saturating_sub(*ms);
+                self.bench.timeout();
+                self.bench.now = now;
+            }
+        }
+        self.handles.append(&mut self.bench.called);
+    }
+
+    fn received(&mut self, text: &str) {
+        if let Verdict::Began(handle) = self.bench.receive(text) {
+            self.handles.push(handle);
+        }
+    }
+
+    fn sent(&mut self, text: &str) {
+        if let Ok(Some(handle)) = self.bench.send(text) {
+            self.handles.push(handle);
+        }
+    }
+
+    fn check(&self) {
+        for handle in &self.handles {
+            if let Some(info) = self.bench.engine.info(*handle) {
+                // 16 of any kind, and beyond them the finals of the forks and the failures.
+                assert!(info.queued <= 16 + 16 + 2);
+            }
+        }
+    }
+
+    fn end(mut self) {
+        for handle in std::mem::take(&mut self.running) {
+            while self.bench.take(handle).is_some() {}
+        }
+        self.bench.runs = true;
+        self.bench.at(self.bench.now + 2_000_000);
+        self.bench.assert_empty();
+        let times: Vec<u64> = self.bench.sent.iter().map(|sent| sent.at).collect();
+        assert!(times.is_sorted() || times.is_empty());
+    }
+}
+
+fn live(operations: &[Operation], config: Config, reliable: bool) {
+    let mut world = World::new(config, reliable);
+    for operation in operations {
+        world.carry_out(operation);
+        world.check();
+    }
+    world.end();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn nothing_is_left_when_time_runs_on(
+        operations in proptest::collection::vec(operation(), 1..120),
+        reliable in any::<bool>(),
+    ) {
+        live(&operations, Config::default(), reliable);
+    }
+
+    #[test]
+    fn nor_with_little_room_and_every_option(
+        operations in proptest::collection::vec(operation(), 1..120),
+        max_transactions in 1..12usize,
+    ) {
+        let config = Config {
+            max_transactions,
+            reject_merged: true,
+            deliver_stray_responses: true,
+            ..Config::default()
+        };
+        live(&operations, config, false);
+    }
+
+    #[test]
+    fn the_same_operations_have_the_same_effects(
+        operations in proptest::collection::vec(operation(), 1..80),
+    ) {
+        let logs: Vec<Vec<String>> = (0..2)
+            .map(|_| {
+                let mut world = World::new(Config::default(), false);
+                operations.iter().for_each(|operation| world.carry_out(operation));
+                world.bench.log()
+            })
+            .collect();
+        prop_assert_eq!(&logs[0], &logs[1]);
+    }
+}
