@@ -58,6 +58,8 @@ defmodule Sippet.Message.Header do
   Lists may be empty. Then there is no text at all, but for the header fields that mean something without a value:
   `Accept-Resource-Priority`, `P-Associated-URI`, `P-Early-Media` and `Recv-Info`.
 
+  Identity in the form of RFC 4474, a quoted string, is not read: RFC 8224 took its place.
+
   In every address the URI is in angle brackets when it is written. Without brackets, parameters that are read belong to
   the header field (RFC 3261 §20).
   """
