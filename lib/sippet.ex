@@ -53,6 +53,8 @@ defmodule Sippet do
   @doc """
   Starts a stack and links it to the calling process.
 
+  Returns `{:error, {:already_started, pid}}` where a stack has this name.
+
   ## Options
 
   #{Stack.options_docs()}
@@ -62,7 +64,8 @@ defmodule Sippet do
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(options) when is_list(options) do
     options = Stack.validate_options!(options)
-    Supervisor.start_link(__MODULE__, options)
+    # A second stack of this name must fail before it takes the name from the first.
+    Supervisor.start_link(__MODULE__, options, name: Module.concat(options[:name], "Stack"))
   end
 
   @doc """
@@ -203,8 +206,11 @@ defmodule Sippet do
       raise ArgumentError, "expected :request argument to be a request that was received"
     end
 
-    response =
-      if is_integer(response), do: Message.to_response(request, response), else: response
+    if request.start_line.method == :ack do
+      raise ArgumentError, "expected :request argument not to be an ACK, which is never answered"
+    end
+
+    response = if is_integer(response), do: Message.to_response(request, response), else: response
 
     unless Message.response?(response) do
       raise ArgumentError,

@@ -147,7 +147,7 @@ defmodule Sippet.Stack do
       name: name,
       engine: Native.engine_new(shards, seed, config(options), limits),
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
-      log_budget: :atomics.new(2, signed: false),
+      log_budget: :atomics.new(1, signed: false),
       group_leader: Process.group_leader()
     }
 
@@ -174,15 +174,27 @@ defmodule Sippet.Stack do
     }
   end
 
-  @doc "Lets the name find nothing any more."
-  @spec forget(t) :: :ok
-  def forget(stack) do
+  @doc """
+  Ends a stack: its name finds nothing any more, calls to its engine find it stopped, and what is open is forgotten.
+  """
+  @spec close(t) :: :ok
+  def close(stack) do
+    :ok = Native.engine_close(stack.engine)
+
     # Another supervisor may have taken the name meanwhile.
     if :persistent_term.get({__MODULE__, stack.name}, nil) == stack do
       :persistent_term.erase({__MODULE__, stack.name})
     end
 
-    :ok
+    empty(stack)
+  end
+
+  # In bounded calls: the last reference to a full engine must not free a million transactions at once.
+  defp empty(stack) do
+    case Native.engine_empty(stack.engine) do
+      :more -> empty(stack)
+      :done -> :ok
+    end
   end
 
   @doc "The stack of a name; raises `ArgumentError` if there is none."

@@ -33,21 +33,14 @@ defmodule Sippet.Transaction.Clock do
     end
   end
 
-  # The supervisor shuts down: this process is its last child, so the first to go.
+  # This process is the supervisor's last child, so the first to go when it shuts down. A supervisor that was killed shuts
+  # nothing down; after a crash of this process alone the stack goes on.
   @impl true
-  def terminate(reason, {stack, _from}) when reason == :shutdown or elem(reason, 0) == :shutdown do
-    :ok = Native.engine_close(stack.engine)
-    Stack.forget(stack)
-    empty(stack)
+  def terminate(reason, {stack, _from}) do
+    [supervisor | _] = Process.get(:"$ancestors")
+    if reason == :shutdown or not alive?(supervisor), do: Stack.close(stack), else: :ok
   end
 
-  def terminate(_reason, _state), do: :ok
-
-  # In bounded calls: the last reference to a full engine must not free a million transactions at once.
-  defp empty(stack) do
-    case Native.engine_empty(stack.engine) do
-      :more -> empty(stack)
-      :done -> :ok
-    end
-  end
+  defp alive?(name) when is_atom(name), do: name |> Process.whereis() |> alive?()
+  defp alive?(pid), do: is_pid(pid) and Process.alive?(pid)
 end

@@ -52,6 +52,7 @@ defmodule Sippet.Transports.UDP do
   @spec start_link(keyword) :: GenServer.on_start()
   def start_link(options) when is_list(options) do
     options = validate!(options)
+
     # A process of the caller's that fails in its init ends with its parent's trap: tell by value instead.
     case GenServer.start_link(__MODULE__, options) do
       {:error, {:shutdown, %TransportError{} = error}} -> {:error, error}
@@ -107,7 +108,9 @@ defmodule Sippet.Transports.UDP do
             "expected :recbuf to be a positive number of bytes, got: #{inspect(options[:recbuf])}"
     end
 
-    Keyword.put(options, :ip, ip!(options[:address]))
+    options = Keyword.put(options, :ip, ip!(options[:address]))
+    _ = Stack.fetch!(options[:name])
+    options
   end
 
   defp check_name!(nil), do: raise(ArgumentError, "expected :name option to be present")
