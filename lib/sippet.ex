@@ -65,7 +65,7 @@ defmodule Sippet do
   def start_link(options) when is_list(options) do
     options = Stack.validate_options!(options)
     # A second stack of this name must fail before it takes the name from the first.
-    Supervisor.start_link(__MODULE__, options, name: Module.concat(options[:name], "Stack"))
+    Supervisor.start_link(__MODULE__, options, name: Stack.supervisor(options[:name]))
   end
 
   @doc """

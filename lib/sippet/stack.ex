@@ -197,6 +197,14 @@ defmodule Sippet.Stack do
     end
   end
 
+  @doc "The name of a stack's supervisor."
+  @spec supervisor(atom) :: atom
+  def supervisor(name), do: Module.concat(name, "Stack")
+
+  @doc "Tells whether the supervisor is alive."
+  @spec supervised?(t) :: boolean
+  def supervised?(stack), do: Process.whereis(supervisor(stack.name)) != nil
+
   @doc "The stack of a name; raises `ArgumentError` if there is none."
   @spec fetch!(atom) :: t
   def fetch!(name) do

@@ -37,10 +37,6 @@ defmodule Sippet.Transaction.Clock do
   # nothing down; after a crash of this process alone the stack goes on.
   @impl true
   def terminate(reason, {stack, _from}) do
-    [supervisor | _] = Process.get(:"$ancestors")
-    if reason == :shutdown or not alive?(supervisor), do: Stack.close(stack), else: :ok
+    if reason == :shutdown or not Stack.supervised?(stack), do: Stack.close(stack), else: :ok
   end
-
-  defp alive?(name) when is_atom(name), do: name |> Process.whereis() |> alive?()
-  defp alive?(pid), do: is_pid(pid) and Process.alive?(pid)
 end

@@ -96,8 +96,9 @@ defmodule Sippet.Transport.Table do
   def handle_info(_other, stack), do: {:noreply, stack}
 
   @impl true
-  def terminate(:shutdown, stack), do: Stack.close(stack)
-  def terminate(_reason, _stack), do: :ok
+  def terminate(reason, stack) do
+    if reason == :shutdown or not Stack.supervised?(stack), do: Stack.close(stack), else: :ok
+  end
 
   defp write(stack, transports), do: :ets.insert(stack.transports, {:all, transports})
 
