@@ -84,6 +84,7 @@ defmodule Sippet do
   @impl true
   def init(options) do
     name = Keyword.fetch!(options, :name)
+    for part <- [name, supervisor_name(name)], do: await_end(Process.whereis(part))
     stack = Stack.create(options)
 
     children = [
@@ -94,6 +95,19 @@ defmodule Sippet do
     ]
 
     Supervisor.init(children, strategy: :one_for_one)
+  end
+
+  # What is left of a stack whose supervisor was killed still has its names, for a moment.
+  defp await_end(nil), do: :ok
+
+  defp await_end(pid) do
+    monitor = Process.monitor(pid)
+
+    receive do
+      {:DOWN, ^monitor, _, _, _} -> :ok
+    after
+      1_000 -> Process.demonitor(monitor, [:flush])
+    end
   end
 
   @doc false

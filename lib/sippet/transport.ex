@@ -110,6 +110,15 @@ defmodule Sippet.Transport do
   @spec list(Sippet.sippet()) :: [t]
   def list(sippet), do: sippet |> Stack.fetch!() |> Table.all()
 
+  @doc """
+  Monitors what `register/2` makes a transport known to: when that ends, as it does with the stack, the transport may
+  register again.
+
+  Raises `ArgumentError` if there is no such stack.
+  """
+  @spec monitor(Sippet.sippet()) :: reference
+  def monitor(sippet), do: Table.monitor(Stack.fetch!(sippet))
+
   @doc false
   @spec by_protocol(Stack.t(), atom) :: [t]
   def by_protocol(stack, protocol), do: Enum.filter(Table.all(stack), &(&1.protocol == protocol))

@@ -291,14 +291,12 @@ defmodule Sippet.Integration.DeliveryTest do
 
     test "the registry: everything comes back" do
       stack = start_with(:forward)
-      [%{pid: pid}] = Sippet.Transport.list(stack)
-      Process.exit(Process.whereis(stack), :kill)
+      registry = Process.whereis(stack)
+      Process.exit(registry, :kill)
 
       # The names of its parts are free only when they have died: the stack itself may have to be started again.
-      eventually(fn ->
-        with [_] <- stack(stack),
-             do: match?([%{pid: new}] when new != pid, Sippet.Transport.list(stack))
-      end)
+      eventually(fn -> Process.whereis(stack) not in [nil, registry] end)
+      eventually(fn -> stack(stack) != [] and match?([_], Sippet.Transport.list(stack)) end)
 
       Core.register(stack, :forward)
       peer = Peer.open()
@@ -398,11 +396,7 @@ defmodule Sippet.Integration.DeliveryTest do
         {Sippet.Transports.UDP, name: name, port: probe.port, address: "127.0.0.1"}
       ]
 
-      start_supervised!(%{
-        id: name,
-        start: {Supervisor, :start_link, [children, [strategy: :one_for_one, max_restarts: 20]]},
-        type: :supervisor
-      })
+      {:ok, supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
 
       test = self()
       peer = Peer.open()
@@ -412,11 +406,18 @@ defmodule Sippet.Integration.DeliveryTest do
         Peer.send(peer, {probe.ip, probe.port}, request("OPTIONS", peer))
         assert_receive {:served, ^how}
         before = Sippet.Stack.fetch!(name)
-        Process.exit(supervisor(name), how)
+
+        if how == :kill,
+          do: Process.exit(supervisor(name), :kill),
+          else: Supervisor.stop(supervisor(name), how)
 
         eventually(5_000, fn ->
-          with [stack] <- stack(name), true <- stack.engine != before.engine do
-            match?([_], Sippet.Transport.list(name))
+          case stack(name) do
+            [stack] when stack.engine != before.engine ->
+              match?([_], Sippet.Transport.list(name))
+
+            _none_or_the_old ->
+              false
           end
         end)
       end
@@ -424,6 +425,7 @@ defmodule Sippet.Integration.DeliveryTest do
       Core.register(name, fn :request, _request, _key -> send(test, :again) end)
       Peer.send(peer, {probe.ip, probe.port}, request("OPTIONS", peer))
       assert_receive :again
+      Supervisor.stop(supervisor)
     end
 
     test "a second stack of a name is refused, and the first goes on" do

@@ -12,7 +12,12 @@ defmodule Sippet.Transport.Process do
 
   @spec register(Stack.t(), atom, boolean) :: :ok | {:error, :already_registered}
   def register(stack, protocol, reliable) do
-    case Registry.register(stack.name, {:transport, protocol}, reliable) do
+    registered =
+      if Transport.by_protocol(stack, protocol) == [],
+        do: Registry.register(stack.name, {:transport, protocol}, reliable),
+        else: {:error, :already_registered}
+
+    case registered do
       {:ok, _owner} ->
         {:ok, _transport} =
           Transport.Table.register(stack,
@@ -25,7 +30,7 @@ defmodule Sippet.Transport.Process do
 
         :ok
 
-      {:error, {:already_registered, _pid}} ->
+      {:error, _taken} ->
         {:error, :already_registered}
     end
   end

@@ -17,6 +17,10 @@ defmodule Sippet.Transport.Table do
     GenServer.call(name(stack), {:register, attributes})
   end
 
+  @doc "Monitors this process."
+  @spec monitor(Stack.t()) :: reference
+  def monitor(stack), do: Process.monitor(GenServer.whereis(name(stack)))
+
   @doc "All of them, oldest first."
   @spec all(Stack.t()) :: [Transport.t()]
   def all(stack) do
