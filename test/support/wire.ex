@@ -26,7 +26,7 @@ defmodule Sippet.Test.Wire do
       "To: <sip:service@example.com>#{tag(options[:to_tag])}",
       "Call-ID: #{Keyword.get_lazy(options, :call_id, &unique/0)}",
       "CSeq: #{Keyword.get(options, :cseq, 1)} #{Keyword.get(options, :cseq_method, method)}",
-      "Contact: <sip:peer@#{Peer.authority(peer)}>",
+      if(peer, do: "Contact: <sip:peer@#{Peer.authority(peer)}>", else: []),
       Keyword.get(options, :fields, []),
       "Content-Length: #{byte_size(body)}"
     ]) <> body
