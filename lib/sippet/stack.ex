@@ -6,11 +6,12 @@ defmodule Sippet.Stack do
   alias Sippet.Native
   alias Sippet.Transactions.{Client, Server}
 
-  @enforce_keys [:name, :engine, :transports, :log_budget, :group_leader]
+  @enforce_keys [:name, :supervisor, :engine, :transports, :log_budget, :group_leader]
   defstruct @enforce_keys
 
   @type t :: %__MODULE__{
           name: atom,
+          supervisor: pid,
           engine: reference,
           transports: :ets.tid(),
           log_budget: :atomics.atomics_ref(),
@@ -145,6 +146,7 @@ defmodule Sippet.Stack do
 
     stack = %__MODULE__{
       name: name,
+      supervisor: self(),
       engine: Native.engine_new(shards, seed, config(options), limits),
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
       log_budget: :atomics.new(1, signed: false),
@@ -175,18 +177,25 @@ defmodule Sippet.Stack do
   end
 
   @doc """
-  Ends a stack: its name finds nothing any more, calls to its engine find it stopped, and what is open is forgotten.
-  """
-  @spec close(t) :: :ok
-  def close(stack) do
-    :ok = Native.engine_close(stack.engine)
+  Ends a stack, called by a process of it that ends for `reason`; a process that has just crashed ends nothing.
 
-    # Another supervisor may have taken the name meanwhile.
-    if :persistent_term.get({__MODULE__, stack.name}, nil) == stack do
-      :persistent_term.erase({__MODULE__, stack.name})
+  Calls to its engine find it stopped, and what is open is forgotten. Its name finds nothing any more where the supervisor
+  shuts down; where that was killed, the next one may have the name by now.
+  """
+  @spec close(t, reason :: term) :: :ok
+  def close(stack, :shutdown) do
+    :ok = Native.engine_close(stack.engine)
+    :persistent_term.erase({__MODULE__, stack.name})
+    empty(stack)
+  end
+
+  def close(stack, _reason) do
+    unless Process.alive?(stack.supervisor) do
+      :ok = Native.engine_close(stack.engine)
+      empty(stack)
     end
 
-    empty(stack)
+    :ok
   end
 
   # In bounded calls: the last reference to a full engine must not free a million transactions at once.
@@ -197,13 +206,9 @@ defmodule Sippet.Stack do
     end
   end
 
-  @doc "The name of a stack's supervisor."
+  @doc "The name of a stack's supervisor: what keeps a second stack of that name from starting."
   @spec supervisor(atom) :: atom
   def supervisor(name), do: Module.concat(name, "Stack")
-
-  @doc "Tells whether the supervisor is alive."
-  @spec supervised?(t) :: boolean
-  def supervised?(stack), do: Process.whereis(supervisor(stack.name)) != nil
 
   @doc "The stack of a name; raises `ArgumentError` if there is none."
   @spec fetch!(atom) :: t

@@ -365,7 +365,7 @@ defmodule Sippet.Integration.DeliveryTest do
       assert :ets.info(stack.transports) == :undefined
       for pid <- runners, do: Process.exit(pid, :kill)
       eventually(fn -> not Enum.any?(runners, &Process.alive?/1) end)
-      eventually(fn -> not Process.alive?(udp) end)
+      eventually(5_000, fn -> not Process.alive?(udp) end)
       assert Process.whereis(name) == nil
     end
 

@@ -33,10 +33,7 @@ defmodule Sippet.Transaction.Clock do
     end
   end
 
-  # This process is the supervisor's last child, so the first to go when it shuts down. A supervisor that was killed shuts
-  # nothing down; after a crash of this process alone the stack goes on.
+  # This process is the supervisor's last child, so the first to go when it shuts down.
   @impl true
-  def terminate(reason, {stack, _from}) do
-    if reason == :shutdown or not Stack.supervised?(stack), do: Stack.close(stack), else: :ok
-  end
+  def terminate(reason, {stack, _from}), do: Stack.close(stack, reason)
 end

@@ -100,9 +100,7 @@ defmodule Sippet.Transport.Table do
   def handle_info(_other, stack), do: {:noreply, stack}
 
   @impl true
-  def terminate(reason, stack) do
-    if reason == :shutdown or not Stack.supervised?(stack), do: Stack.close(stack), else: :ok
-  end
+  def terminate(reason, stack), do: Stack.close(stack, reason)
 
   defp write(stack, transports), do: :ets.insert(stack.transports, {:all, transports})
 

@@ -236,22 +236,23 @@ defmodule Sippet.Transports.UDP do
   # The stack has died. Under one supervisor it is started again, which must not be hindered by a transport that fails
   # meanwhile: the socket waits for it.
   def handle_info({:DOWN, monitor, :process, _table, _reason}, %{monitor: monitor} = state),
-    do: await_stack(state, @stack_wait_ms)
+    do: await_stack(state, System.monotonic_time(:millisecond) + @stack_wait_ms)
 
-  def handle_info({:await_stack, left_ms}, state), do: await_stack(state, left_ms)
+  def handle_info({:await_stack, deadline}, state), do: await_stack(state, deadline)
   def handle_info(_other, state), do: {:noreply, state}
 
-  defp await_stack(state, left_ms) do
+  defp await_stack(state, deadline) do
     {:noreply, attach(state)}
   catch
     # There is no such stack, or not all of it.
-    _kind, _reason when left_ms > 0 ->
-      Process.send_after(self(), {:await_stack, left_ms - @stack_poll_ms}, @stack_poll_ms)
-      {:noreply, state}
-
     _kind, _reason ->
-      error = %TransportError{reason: :no_stack, protocol: :udp, address: state.options[:ip]}
-      {:stop, {:shutdown, error}, state}
+      if System.monotonic_time(:millisecond) < deadline do
+        Process.send_after(self(), {:await_stack, deadline}, @stack_poll_ms)
+        {:noreply, state}
+      else
+        error = %TransportError{reason: :no_stack, protocol: :udp, address: state.options[:ip]}
+        {:stop, {:shutdown, error}, state}
+      end
   end
 
   @impl Sippet.Transport
