@@ -287,6 +287,10 @@ defmodule Sippet.Native do
   @doc false
   def engine_stateless_tag(_engine, _request), do: :erlang.nif_error(:not_loaded)
 
+  # Normal scheduler: bounded by the head of the request.
+  @doc false
+  def engine_forget(_engine, _request), do: :erlang.nif_error(:not_loaded)
+
   # Normal scheduler, constant time.
   @doc false
   def engine_transport_error(_engine, _address, _reason), do: :erlang.nif_error(:not_loaded)
