@@ -52,13 +52,14 @@ defmodule Sippet.Message do
   @type value :: term
 
   @typedoc """
-  A malformed header field that was kept as text or left out of its list.
+  What lenient parsing forgave, see the guide `guides/parsing.md`.
 
-  `header` is its key, `reason` a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the grammar
-  stopped.
+  `header` is the name of the header field, the key under which its text is kept if it is; `:start_line`; or `nil` where
+  it is no part in particular. `reason` is a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the
+  grammar stopped.
   """
   @type defect :: %{
-          header: header | nil,
+          header: String.t() | :start_line | nil,
           reason: ParseError.reason(),
           offset: non_neg_integer
         }
