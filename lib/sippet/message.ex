@@ -620,7 +620,7 @@ defmodule Sippet.Message do
 
     * `:framing` - `:whole` (the default), or `:datagram`
     * `:mode` - `:lenient` (the default) keeps a malformed header field that the protocol does not depend on as text and
-      lists it in `defects`; `:strict` refuses the message
+      lists it in `defects`; `:strict` refuses the message. `guides/parsing.md` has the table of what is forgiven
     * `:max_message_bytes` - bytes in all, 1,048,576 with `framing: :whole` and 65,536 for a datagram
     * `:max_fields` - header field lines, 256
     * `:max_line_bytes` - bytes of the start line, or of a header field with its continuation lines, 8,192
