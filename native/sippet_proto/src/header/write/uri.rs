@@ -84,6 +84,9 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     out.extend_from_slice(uri.parameters.unwrap_or_default());
     out.extend_from_slice(uri.headers.unwrap_or_default());
     let text = out.get(start..).unwrap_or_default();
+    if uri.host.is_none() && !shows_user(uri) {
+        return refuse(text, WriteReason::Uri);
+    }
     let is_same = split(text, false).is_ok_and(|read| {
         read.scheme == uri.scheme
             && read.parameters == uri.parameters
@@ -95,6 +98,14 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     } else {
         refuse(text, WriteReason::Uri)
     }
+}
+
+/// Whether the authority, which is all that is written where there is no host, has the user.
+fn shows_user(uri: &Uri<'_>) -> bool {
+    let (Some(userinfo), Some(authority)) = (uri.userinfo, uri.authority) else {
+        return uri.userinfo.is_none();
+    };
+    matches!(authority.strip_prefix(userinfo), Some([b'@', ..]))
 }
 
 /// Unchecked pieces, in the spelling that `authority` has for them.
