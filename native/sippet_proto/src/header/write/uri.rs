@@ -210,6 +210,24 @@ mod tests {
     }
 
     #[test]
+    fn a_user_that_would_not_be_written_is_refused() {
+        let urn = Uri {
+            scheme: b"urn",
+            authority: Some(b"service:sos"),
+            userinfo: Some(b"bob"),
+            host: None,
+            ..ALICE
+        };
+        assert_eq!(written(urn), Err(WriteReason::Uri));
+        let mail = Uri {
+            scheme: b"mailto",
+            authority: Some(b"bob@biloxi.com"),
+            ..urn
+        };
+        assert_eq!(written(mail).unwrap(), "mailto:bob@biloxi.com");
+    }
+
+    #[test]
     fn authority_counts_as_long_as_it_agrees_with_its_pieces() {
         for (authority, expected) in [
             (&b"alice@atlanta.com"[..], "sip:alice@atlanta.com"),
