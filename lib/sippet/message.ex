@@ -55,13 +55,14 @@ defmodule Sippet.Message do
   @type value :: term
 
   @typedoc """
-  A malformed header field that was kept as text or left out of its list.
+  What lenient parsing forgave, see the guide `guides/parsing.md`.
 
-  `header` is its key, `reason` a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the grammar
-  stopped.
+  `header` is the name of the header field, the key under which its text is kept if it is; `:start_line`; or `nil` where
+  it is no part in particular. `reason` is a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the
+  grammar stopped.
   """
   @type defect :: %{
-          header: header | nil,
+          header: String.t() | :start_line | nil,
           reason: ParseError.reason(),
           offset: non_neg_integer
         }
@@ -682,7 +683,7 @@ defmodule Sippet.Message do
 
     * `:framing` - `:whole` (the default), or `:datagram`
     * `:mode` - `:lenient` (the default) keeps a malformed header field that the protocol does not depend on as text and
-      lists it in `defects`; `:strict` refuses the message
+      lists it in `defects`; `:strict` refuses the message. `guides/parsing.md` has the table of what is forgiven
     * `:max_message_bytes` - bytes in all, 1,048,576 with `framing: :whole` and 65,536 for a datagram
     * `:max_fields` - header field lines, 256
     * `:max_line_bytes` - bytes of the start line, or of a header field with its continuation lines, 8,192

@@ -483,13 +483,14 @@ impl<'a> Parser<'a> {
         if value.is_empty() {
             return Err(Stop::at(value, Reason::EmptyValue));
         }
+        self.scope.empty_element = None;
         self.list_of(slot, value, max, via::via)?;
-        match self.scope.forgiven {
-            Some((Reason::EmptyElement, left)) => {
+        match self.scope.empty_element {
+            Some(left) => {
                 let rest = value.get(value.len() - left..).unwrap_or_default();
                 Err(Stop::at(rest, Reason::EmptyElement))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
