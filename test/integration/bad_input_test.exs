@@ -152,6 +152,36 @@ defmodule Sippet.Integration.BadInputTest do
     end
   end
 
+  test "the demo server takes them all" do
+    start_supervised!(
+      {Demo.Server, port: 0, address: "127.0.0.1", stack: [t1: @t1, t2: 8 * @t1, t4: 10 * @t1]}
+    )
+
+    peer = Peer.open()
+    address = Demo.Server.address()
+
+    log =
+      capture_log(fn ->
+        for {name, index} <- Enum.with_index(@cases), name != :raising_core do
+          for number <- 1..@count do
+            number = index * @count + number
+            bytes = datagram(name, peer, number)
+            Peer.send(peer, address, bytes)
+            if rem(number * byte_size(bytes), 40_000) < byte_size(bytes), do: probe(peer, address)
+          end
+
+          probe(peer, address)
+          Peer.flush(peer)
+        end
+      end)
+
+    assert log == ""
+
+    Stack.eventually(64 * @t1 + 2_000, fn -> Sippet.Transaction.count(:demo_server) == 0 end)
+    counters = Sippet.Transaction.counters(:demo_server)
+    assert {counters.lost_shards, counters.core_failures} == {0, 0}
+  end
+
   # What shows that they have arrived.
   defp seen(name, counters) when name in [:timestamp_nan, :rport_abc, :tel_uri],
     do: counters.received_requests

@@ -35,10 +35,11 @@ defmodule Sippet.Transaction.Delivery do
       apply(core, function, arguments(function, arguments))
     catch
       kind, reason ->
-        log(stack, core, function, kind, reason, __STACKTRACE__)
-
-        with {:ok, effects} <- Native.engine_fail(stack.engine, address),
-             do: Router.perform(stack, effects)
+        # What a stack's end takes from under a callback is no fault of the core's.
+        with {:ok, effects} <- Native.engine_fail(stack.engine, address) do
+          log(stack, core, function, kind, reason, __STACKTRACE__)
+          Router.perform(stack, effects)
+        end
     else
       _ -> next(stack, address, Native.engine_take(stack.engine, address))
     end
