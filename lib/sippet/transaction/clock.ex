@@ -46,9 +46,8 @@ defmodule Sippet.Transaction.Clock do
 
   # In bounded calls: the last reference to a full engine must not free a million transactions at once.
   defp empty(stack) do
-    case Native.engine_empty(stack.engine) do
-      :more -> empty(stack)
-      :done -> :ok
-    end
+    {left, effects} = Native.engine_empty(stack.engine)
+    Router.perform(stack, effects)
+    if left == :more, do: empty(stack), else: :ok
   end
 end

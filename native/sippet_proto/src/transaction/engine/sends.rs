@@ -52,7 +52,7 @@ impl Engine {
         });
     }
 
-    fn send_cancel(
+    pub(super) fn send_cancel(
         &mut self,
         mut cancel: OutgoingRequest,
         effects: &mut Vec<Effect>,
@@ -72,6 +72,7 @@ impl Engine {
         let mut released = None;
         self.step(invite, effects, |machine, cx| match machine {
             Machine::InviteClient(m) => {
+                cx.common.cancelled |= m.pending().is_some();
                 match m.handle(invite_client::Event::Cancel(Box::new(cancel)), cx) {
                     invite_client::Outcome::Step(step) => step,
                     invite_client::Outcome::Cancel(cancel) => {
@@ -99,7 +100,7 @@ impl Engine {
         if !self.has_room(true) {
             return Err(SendError::TooManyTransactions);
         }
-        let common = Common::new(
+        let mut common = Common::new(
             request.name,
             request.key,
             request.call,
@@ -107,6 +108,7 @@ impl Engine {
             request.reliable,
             self.now,
         );
+        common.listener = request.listener;
         let Some(handle) = self.entries.insert(Entry {
             common,
             machine: Machine::Ended { client: true },
