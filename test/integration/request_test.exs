@@ -543,7 +543,73 @@ defmodule Sippet.Integration.RequestTest do
     end
   end
 
-  test "a request may be made while another one waits, and in the core" do
+  defmodule Relay do
+    # Answers an INVITE as the callee answers the one that it sends on.
+    use Sippet.Core
+
+    def receive_request(request, _key) do
+      {stack, tester, invite} = :persistent_term.get(__MODULE__)
+      send(tester, {:runner, self()})
+      {:ok, response} = Sippet.request(stack, invite)
+      Sippet.send(stack, Message.to_response(request, response.start_line.status_code))
+    end
+
+    def receive_response(_response, _key), do: :ok
+  end
+
+  # A call that the core relays: the caller's INVITE as text, and the INVITE that reached the callee.
+  defp relayed(caller, callee) do
+    stack = start()
+    :persistent_term.put(Relay, {stack, self(), request(:invite, callee)})
+    :ok = Sippet.register_core(stack, Relay)
+    [%{address: {ip, port}}] = Sippet.Transport.list(stack)
+
+    text =
+      Enum.join(
+        [
+          "INVITE sip:relay@127.0.0.1 SIP/2.0",
+          "Via: SIP/2.0/UDP 127.0.0.1:#{caller.port};branch=z9hG4bK#{caller.port}",
+          "From: <sip:caller@127.0.0.1>;tag=caller",
+          "To: <sip:relay@127.0.0.1>",
+          "Call-ID: relayed-#{caller.port}",
+          "CSeq: 1 INVITE",
+          "Content-Length: 0",
+          "",
+          ""
+        ],
+        "\r\n"
+      )
+
+    :ok = :gen_udp.send(caller.socket, ip, port, text)
+    receive_text(callee, "INVITE")
+  end
+
+  test "a callback of the core may make a request and wait" do
+    {caller, callee} = {peer(), peer()}
+    answer(callee, relayed(caller, callee), "486 Busy Here")
+    receive_text(callee, "ACK")
+
+    eventually(fn ->
+      match?({:ok, {_, _, "SIP/2.0 486" <> _}}, :gen_udp.recv(caller.socket, 0, 500))
+    end)
+  end
+
+  @tag :capture_log
+  test "a callback that is killed as it waits costs a 500 above and a CANCEL below" do
+    {caller, callee} = {peer(), peer()}
+    sent = relayed(caller, callee)
+    assert_receive {:runner, runner}
+    Process.exit(runner, :kill)
+
+    eventually(fn ->
+      match?({:ok, {_, _, "SIP/2.0 500" <> _}}, :gen_udp.recv(caller.socket, 0, 500))
+    end)
+
+    answer(callee, sent, "180 Ringing")
+    receive_text(callee, "CANCEL")
+  end
+
+  test "a request may be made while another one waits" do
     {stack, peer} = {start(), peer()}
 
     nested = fn _response ->

@@ -75,7 +75,7 @@ impl Engine {
         self.send_cancel(cancel, effects).map(|_| ())
     }
 
-    fn has_caller(&self, handle: Handle) -> bool {
+    pub(super) fn has_caller(&self, handle: Handle) -> bool {
         self.entries
             .get(handle)
             .is_some_and(|entry| matches!(entry.common.listener, Listener::Caller(_)))

@@ -29,7 +29,7 @@ impl Engine {
             .entries
             .get(handle)
             .is_some_and(|entry| entry.common.runner == Runner::Called);
-        if called {
+        if called && !self.has_caller(handle) {
             self.take(now, handle, effects)
         } else {
             None

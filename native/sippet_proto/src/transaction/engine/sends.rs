@@ -72,7 +72,6 @@ impl Engine {
         let mut released = None;
         self.step(invite, effects, |machine, cx| match machine {
             Machine::InviteClient(m) => {
-                cx.common.cancelled |= m.pending().is_some();
                 match m.handle(invite_client::Event::Cancel(Box::new(cancel)), cx) {
                     invite_client::Outcome::Step(step) => step,
                     invite_client::Outcome::Cancel(cancel) => {
@@ -83,10 +82,15 @@ impl Engine {
             }
             _ => Step::Alive,
         });
-        match released {
-            Some(cancel) => self.begin_client(*cancel, effects).map(Some),
-            None => Ok(None),
-        }
+        let begun = match released {
+            Some(cancel) => Some(self.begin_client(*cancel, effects)?),
+            None => None,
+        };
+        self.with(invite, effects, |machine, cx| {
+            cx.common.cancelled |=
+                matches!(machine, Machine::InviteClient(m) if m.pending().is_some());
+        });
+        Ok(begun)
     }
 
     pub(super) fn begin_client(
