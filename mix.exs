@@ -172,7 +172,7 @@ defmodule Sippet.MixProject do
       links: %{"GitHub" => @source_url},
       files:
         ~w(lib native/sippet_proto native/sippet_nif .cargo Cargo.toml Cargo.lock mix.exs .formatter.exs
-                README.md ARCHITECTURE.md CHANGELOG.md LICENSE)
+                guides README.md ARCHITECTURE.md CHANGELOG.md LICENSE)
     ]
   end
 
@@ -180,7 +180,7 @@ defmodule Sippet.MixProject do
     [
       main: "readme",
       source_ref: "v#{@version}",
-      extras: ~w(README.md ARCHITECTURE.md CHANGELOG.md)
+      extras: ~w(README.md ARCHITECTURE.md CHANGELOG.md guides/parsing.md guides/security.md)
     ]
   end
 end

@@ -76,6 +76,8 @@ defmodule Sippet do
   @doc """
   Starts a stack and links it to the calling process.
 
+  Returns `{:error, {:already_started, pid}}` where a stack has this name.
+
   ## Options
 
   #{Stack.options_docs()}
@@ -85,7 +87,8 @@ defmodule Sippet do
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(options) when is_list(options) do
     options = Stack.validate_options!(options)
-    Supervisor.start_link(__MODULE__, options)
+    # A second stack of this name must fail before it takes the name from the first.
+    Supervisor.start_link(__MODULE__, options, name: Stack.supervisor(options[:name]))
   end
 
   @doc """
@@ -104,6 +107,7 @@ defmodule Sippet do
   @impl true
   def init(options) do
     name = Keyword.fetch!(options, :name)
+    for part <- [name, supervisor_name(name)], do: await_end(Process.whereis(part))
     stack = Stack.create(options)
 
     children = [
@@ -114,6 +118,19 @@ defmodule Sippet do
     ]
 
     Supervisor.init(children, strategy: :one_for_one)
+  end
+
+  # What is left of a stack whose supervisor was killed still has its names, for a moment.
+  defp await_end(nil), do: :ok
+
+  defp await_end(pid) do
+    monitor = Process.monitor(pid)
+
+    receive do
+      {:DOWN, ^monitor, _, _, _} -> :ok
+    after
+      1_000 -> Process.demonitor(monitor, [:flush])
+    end
   end
 
   @doc false
@@ -275,6 +292,10 @@ defmodule Sippet do
   def reply(sippet, %Message{} = request, response) when is_atom(sippet) do
     unless Message.request?(request) and match?(%Flow{}, request.source) do
       raise ArgumentError, "expected :request argument to be a request that was received"
+    end
+
+    if request.start_line.method == :ack do
+      raise ArgumentError, "expected :request argument not to be an ACK, which is never answered"
     end
 
     response = if is_integer(response), do: Message.to_response(request, response), else: response

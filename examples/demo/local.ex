@@ -24,6 +24,14 @@ defmodule Demo.Local do
     [{"", %URI{scheme: "sip", userinfo: user, host: host, port: port}, %{}}]
   end
 
+  @doc "Tells whether the topmost Route of a request names another element than this one (§16.4)."
+  def forward?(stack, %{headers: %{route: [{_name, uri, _parameters} | _]}, source: source}) do
+    {ip, _port} = source.remote
+    {uri.host, uri.port} != address(stack, ip)
+  end
+
+  def forward?(_stack, _request), do: false
+
   defp wildcard?(ip), do: ip |> Tuple.to_list() |> Enum.all?(&(&1 == 0))
 
   # A socket that is bound to all addresses has none to write down. The system knows by which of them it reaches a peer;

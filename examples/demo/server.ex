@@ -75,10 +75,9 @@ defmodule Demo.Server do
         reply(invite, 487)
 
       _ ->
-        # The call is over, or its callback has only just begun and is to find this.
-        :ets.insert_new(@ringing, {invite_key, :cancelled})
-        Process.sleep(1_000)
-        :ets.delete_object(@ringing, {invite_key, :cancelled})
+        # The call is over; or its callback has only just begun, and finds this.
+        with %{state: :proceeding} <- Sippet.Transaction.info(@stack, invite_key),
+             do: :ets.insert_new(@ringing, {invite_key, :cancelled})
     end
   end
 
@@ -116,7 +115,11 @@ defmodule Demo.Server do
       uri.scheme != "sip" ->
         {416, []}
 
-      not known_user?(request) ->
+      # A Route that is left leads to somebody else. This is no proxy, which would forward it if it had a hop left (§16.3).
+      Local.forward?(@stack, request) and headers[:max_forwards] == 0 ->
+        {483, []}
+
+      Local.forward?(@stack, request) or not known_user?(request) ->
         {404, []}
 
       Map.get(headers, :require, []) != [] ->
@@ -185,6 +188,9 @@ defmodule Demo.Server do
       :ets.info(@dialogs, :size) >= @max_calls -> reply(invite, 486)
       true -> ring(invite, key)
     end
+
+    # What a CANCEL has left too late to be found.
+    :ets.delete(@ringing, key)
   end
 
   defp ring(invite, key) do
@@ -199,7 +205,6 @@ defmodule Demo.Server do
       # Who takes the call out of the table has it: this process, or that of a CANCEL.
       if :ets.take(@ringing, key) != [], do: take_call(invite, key)
     else
-      :ets.delete(@ringing, key)
       reply(invite, 487)
     end
   end

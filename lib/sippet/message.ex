@@ -25,13 +25,16 @@ defmodule Sippet.Message do
   when the message is written. Those that end in `_front` and `_back` are for header fields with a list of values, and
   raise `ArgumentError` where the header field holds something else.
 
+  Header fields with a string key hold text; `decode_header/2` and `encode_header/2` turn that of those in
+  `Sippet.Message.Header` into typed values and back.
+
   Names on the wire have no case, so a string finds a header field that is spelled in another case, and by its compact
   form: `"X-VENDOR"` finds `"x-vendor"`, and `"x"` finds `"Session-Expires"`.
   """
 
   @behaviour Access
 
-  alias Sippet.Message.{Headers, ParseOptions, RequestLine, StatusLine, Tag, Validation}
+  alias Sippet.Message.{Header, Headers, ParseOptions, RequestLine, StatusLine, Tag, Validation}
   alias Sippet.{Native, ParseError, URI}
 
   defstruct start_line: nil, headers: %{}, body: nil, target: nil, source: nil, defects: []
@@ -52,13 +55,14 @@ defmodule Sippet.Message do
   @type value :: term
 
   @typedoc """
-  A malformed header field that was kept as text or left out of its list.
+  What lenient parsing forgave, see the guide `guides/parsing.md`.
 
-  `header` is its key, `reason` a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the grammar
-  stopped.
+  `header` is the name of the header field, the key under which its text is kept if it is; `:start_line`; or `nil` where
+  it is no part in particular. `reason` is a `t:Sippet.ParseError.reason/0`, `offset` the byte, counted from 0, where the
+  grammar stopped.
   """
   @type defect :: %{
-          header: header | nil,
+          header: String.t() | :start_line | nil,
           reason: ParseError.reason(),
           offset: non_neg_integer
         }
@@ -572,6 +576,66 @@ defmodule Sippet.Message do
   defp into({value, headers}, message), do: {value, %{message | headers: headers}}
 
   @doc """
+  The typed value of a header field that is kept as text, in the shape that `Sippet.Message.Header` has for it.
+
+  The first argument is a message, or the text: a list of strings, one for each line, or one string. `header` is a name in
+  any case, long or compact. A header field with an atom key is found by either name, and its value is that of the
+  header map; where the message has it only as text, since it was malformed, that is read again.
+
+  Returns
+
+    * `{:ok, value}` - of a name that has no typed value, the text as a list of strings
+    * `{:error, %Sippet.ParseError{}}` - the text is malformed; `:header` is its key, and `:offset` counts the bytes of all
+      lines as if there were one byte between two of them
+    * `:error` - the message has no such header field
+
+  What lenient parsing forgives is forgiven, and the limits are the defaults of `parse/2`. Nothing in the text makes this
+  function raise; a header field that holds anything but strings does, and so does an atom that is no header field:
+  `ArgumentError`.
+
+      iex> message =
+      ...>   Sippet.Message.parse!(\"""
+      ...>   SUBSCRIBE sip:bob@biloxi.com SIP/2.0
+      ...>   o: Presence;id=1
+      ...>   x: soon
+      ...>   \""")
+      iex> Sippet.Message.decode_header(message, "Event")
+      {:ok, {"Presence", %{"id" => "1"}}}
+      iex> {:error, error} = Sippet.Message.decode_header(message, "Session-Expires")
+      iex> {error.header, error.reason}
+      {"Session-Expires", :number}
+      iex> Sippet.Message.decode_header(message, "Refer-To")
+      :error
+      iex> Sippet.Message.decode_header("776656 1 INVITE", "RAck")
+      {:ok, {776656, 1, :invite}}
+  """
+  @spec decode_header(t | [String.t()] | String.t(), header) ::
+          {:ok, value} | {:error, ParseError.t()} | :error
+  def decode_header(message_or_text, header)
+  def decode_header(%__MODULE__{headers: headers}, header), do: Header.fetch(headers, header)
+  def decode_header(text, header), do: Header.decode(text, header)
+
+  @doc """
+  The text of a header field's typed value, a list of strings for `put_header/3`: the inverse of `decode_header/2`.
+
+  `header` is a name in any case, long or compact, or an atom. Of a name that has no typed value, `value` is a list of
+  strings, or one.
+
+  A value of another shape than that in `Sippet.Message.Header`, or one that could not be read back as it is, or that
+  holds CR, LF or NUL, raises `ArgumentError` naming the header field.
+
+      iex> {:ok, uri} = Sippet.URI.parse("sip:carol@chicago.com?Replaces=12345%40a;to-tag%3D1;from-tag%3D2")
+      iex> Sippet.Message.encode_header("Refer-To", {"Carol", uri, %{}})
+      [~S("Carol" <sip:carol@chicago.com?Replaces=12345%40a;to-tag%3D1;from-tag%3D2>)]
+      iex> message = Sippet.Message.build_response(200)
+      iex> event = Sippet.Message.encode_header("Event", {"presence", %{"id" => "1"}})
+      iex> Sippet.Message.put_header(message, "Event", event).headers
+      %{"Event" => ["presence;id=1"]}
+  """
+  @spec encode_header(header, value) :: [String.t()]
+  def encode_header(header, value), do: Header.encode(header, value)
+
+  @doc """
   Where the topmost Via of a request says that it came from: `{:ok, {protocol, host, port}}`.
 
   `received` stands before the host, and an `rport` with a port in it before the port of sent-by (§18.2.2, RFC 3581). An
@@ -619,7 +683,7 @@ defmodule Sippet.Message do
 
     * `:framing` - `:whole` (the default), or `:datagram`
     * `:mode` - `:lenient` (the default) keeps a malformed header field that the protocol does not depend on as text and
-      lists it in `defects`; `:strict` refuses the message
+      lists it in `defects`; `:strict` refuses the message. `guides/parsing.md` has the table of what is forgiven
     * `:max_message_bytes` - bytes in all, 1,048,576 with `framing: :whole` and 65,536 for a datagram
     * `:max_fields` - header field lines, 256
     * `:max_line_bytes` - bytes of the start line, or of a header field with its continuation lines, 8,192

@@ -98,6 +98,31 @@ defmodule Sippet.Native do
     end
   end
 
+  @doc """
+  Reads the values of one header field, its key an atom or a string; dirty above 16 KiB. Bounded by the bytes and by the
+  limits of a stack. The value of an atom key is in a header map with that key alone.
+  """
+  @spec decode_header(atom | String.t(), [String.t()]) :: {:ok, term} | {:error, ParseError.t()}
+  def decode_header(key, values) do
+    result =
+      if IO.iodata_length(values) <= @max_normal_bytes,
+        do: nif_decode_header(key, values, @words),
+        else: nif_decode_header_dirty(key, values, @words)
+
+    with {:error, {reason, header, offset, status_code}} <- result do
+      {:error,
+       %ParseError{reason: reason, header: header, offset: offset, status_code: status_code}}
+    end
+  end
+
+  @doc "Writes the values of one header field. Normal scheduler; bounded by the value."
+  @spec encode_header(atom | String.t(), term) :: {:ok, [String.t()]} | {:error, WriteError.t()}
+  def encode_header(key, value) do
+    with {:error, {header, reason}} <- nif_encode_header(key, value) do
+      {:error, %WriteError{header: header, reason: reason}}
+    end
+  end
+
   @doc "Parses a URI. Normal scheduler; bounded by its bytes, 1 ns each."
   @spec parse_uri(binary) :: {:ok, URI.t()} | {:error, :invalid}
   def parse_uri(text), do: nif_parse_uri(text, @words)
@@ -137,6 +162,18 @@ defmodule Sippet.Native do
   # Dirty CPU scheduler.
   @doc false
   def nif_write_dirty(_message), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 16 KiB.
+  @doc false
+  def nif_decode_header(_key, _values, _words), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_decode_header_dirty(_key, _values, _words), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: bounded by what the program put into the value.
+  @doc false
+  def nif_encode_header(_key, _value), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler.
   @doc false
@@ -300,6 +337,10 @@ defmodule Sippet.Native do
   # Normal scheduler: bounded by the head of the request.
   @doc false
   def engine_stateless_tag(_engine, _request), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: bounded by the head of the request.
+  @doc false
+  def engine_forget(_engine, _request), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler, constant time.
   @doc false

@@ -51,6 +51,7 @@ defmodule Sippet.ParseError do
     angle_brackets: "the angle brackets are malformed",
     parameter: "a parameter is malformed",
     duplicate_parameter: "a parameter is there twice",
+    missing_parameter: "a mandatory parameter is missing",
     comment: "a comment is malformed",
     date: "the date is malformed",
     star_not_alone: "* stands beside other contacts"

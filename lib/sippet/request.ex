@@ -234,9 +234,7 @@ defmodule Sippet.Request do
       {:nothing, effects} ->
         Router.perform(stack, effects)
 
-        if :ets.info(stack.transports, :owner) == :undefined,
-          do: {:error, :stopped},
-          else: loop(waiting)
+        if Process.alive?(stack.supervisor), do: loop(waiting), else: {:error, :stopped}
 
       {:terminated, effects} ->
         Router.perform(stack, effects)

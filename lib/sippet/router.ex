@@ -145,11 +145,8 @@ defmodule Sippet.Router do
         Message.put_header(response, :to, to)
       end
 
-    key = Sippet.Transactions.Server.Key.new(request)
-
-    with {:ok, effects} <- Native.engine_terminate(stack.engine, Stack.key_parts(key)) do
-      perform(stack, effects)
-    end
+    with {:ok, effects} <- Native.engine_forget(stack.engine, request),
+         do: perform(stack, effects)
 
     {transport, connection, remote} = Destination.of_stateless_response(source, request)
     transmit(stack, transport, connection, remote, Message.to_string(response))

@@ -3,14 +3,15 @@ defmodule Sippet.Stack do
   # supervisor of the stack, found by name in a persistent term, since every message sent asks for it.
   @moduledoc false
 
-  alias Sippet.Native
+  alias Sippet.{Native, Router}
   alias Sippet.Transactions.{Client, Server}
 
-  @enforce_keys [:name, :engine, :transports, :log_budget, :group_leader]
+  @enforce_keys [:name, :supervisor, :engine, :transports, :log_budget, :group_leader]
   defstruct @enforce_keys
 
   @type t :: %__MODULE__{
           name: atom,
+          supervisor: pid,
           engine: reference,
           transports: :ets.tid(),
           log_budget: :atomics.atomics_ref(),
@@ -145,9 +146,10 @@ defmodule Sippet.Stack do
 
     stack = %__MODULE__{
       name: name,
+      supervisor: self(),
       engine: Native.engine_new(shards, seed, config(options), limits),
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
-      log_budget: :atomics.new(2, signed: false),
+      log_budget: :atomics.new(1, signed: false),
       group_leader: Process.group_leader()
     }
 
@@ -174,16 +176,38 @@ defmodule Sippet.Stack do
     }
   end
 
-  @doc "Lets the name find nothing any more."
-  @spec forget(t) :: :ok
-  def forget(stack) do
-    # Another supervisor may have taken the name meanwhile.
-    if :persistent_term.get({__MODULE__, stack.name}, nil) == stack do
-      :persistent_term.erase({__MODULE__, stack.name})
+  @doc """
+  Ends a stack, called by a process of it that ends for `reason`; a process that has just crashed ends nothing.
+
+  Calls to its engine find it stopped, and what is open is forgotten. Its name finds nothing any more where the supervisor
+  shuts down; where that was killed, the next one may have the name by now.
+  """
+  @spec close(t, reason :: term) :: :ok
+  def close(stack, :shutdown) do
+    :ok = Native.engine_close(stack.engine)
+    :persistent_term.erase({__MODULE__, stack.name})
+    empty(stack)
+  end
+
+  def close(stack, _reason) do
+    unless Process.alive?(stack.supervisor) do
+      :ok = Native.engine_close(stack.engine)
+      empty(stack)
     end
 
     :ok
   end
+
+  # In bounded calls: the last reference to a full engine must not free a million transactions at once.
+  defp empty(stack) do
+    {left, effects} = Native.engine_empty(stack.engine)
+    Router.perform(stack, effects)
+    if left == :more, do: empty(stack), else: :ok
+  end
+
+  @doc "The name of a stack's supervisor: what keeps a second stack of that name from starting."
+  @spec supervisor(atom) :: atom
+  def supervisor(name), do: Module.concat(name, "Stack")
 
   @doc "The stack of a name; raises `ArgumentError` if there is none."
   @spec fetch!(atom) :: t

@@ -5,7 +5,7 @@ defmodule Sippet.Transport do
   A transport is a process, or several, that own sockets. When it is up it calls `register/2`; each message that arrives
   it hands to `receive_message/4`; and whoever has a message to send calls its `c:transmit/4`.
 
-      defmodule MyApp.Pigeon do
+      defmodule MyApp.SCTP do
         use GenServer
         @behaviour Sippet.Transport
 
@@ -17,8 +17,8 @@ defmodule Sippet.Transport do
             Sippet.Transport.register(options[:name],
               module: __MODULE__,
               handle: self(),
-              protocol: :pigeon,
-              reliable: false,
+              protocol: :sctp,
+              reliable: true,
               address: {{127, 0, 0, 1}, 5060}
             )
 
@@ -26,7 +26,7 @@ defmodule Sippet.Transport do
         end
 
         @impl Sippet.Transport
-        def transmit(pid, _connection, remote, data), do: GenServer.cast(pid, {:fly, remote, data})
+        def transmit(pid, _connection, remote, data), do: GenServer.cast(pid, {:send, remote, data})
       end
   """
 
@@ -109,6 +109,15 @@ defmodule Sippet.Transport do
   """
   @spec list(Sippet.sippet()) :: [t]
   def list(sippet), do: sippet |> Stack.fetch!() |> Table.all()
+
+  @doc """
+  Monitors what `register/2` makes a transport known to: when that ends, as it does with the stack, the transport may
+  register again.
+
+  Raises `ArgumentError` if there is no such stack.
+  """
+  @spec monitor(Sippet.sippet()) :: reference
+  def monitor(sippet), do: Table.monitor(Stack.fetch!(sippet))
 
   @doc false
   @spec by_protocol(Stack.t(), atom) :: [t]

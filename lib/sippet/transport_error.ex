@@ -12,6 +12,7 @@ defmodule Sippet.TransportError do
     * `:no_transport` - the stack has no transport of this protocol and address family
     * `:no_destination` - the Request-URI names no host, as with `tel`, and there is neither Route nor target
     * `:transport_closed` - the transport of the flow is gone
+    * `:no_stack` - the stack of a transport has ended
     * `:not_a_numeric_address` - a response must go to a name
     * anything else - a reason of the operating system or of the resolver: `:eaddrinuse`, `:nxdomain`, `:emsgsize` ...
   """
@@ -19,6 +20,7 @@ defmodule Sippet.TransportError do
           :no_transport
           | :no_destination
           | :transport_closed
+          | :no_stack
           | :not_a_numeric_address
           | :inet.posix()
           | term
@@ -62,6 +64,7 @@ defmodule Sippet.TransportError do
   defp describe(:no_transport), do: "the stack has no such transport"
   defp describe(:no_destination), do: "there is no host to send to"
   defp describe(:transport_closed), do: "the transport is gone"
+  defp describe(:no_stack), do: "its stack has ended"
   defp describe(:not_a_numeric_address), do: "a response goes to an address, not to a name"
 
   defp describe(reason) when is_atom(reason) do

@@ -20,6 +20,7 @@ defmodule Sippet.WriteError do
     host: "the host is malformed",
     number: "a number is out of bounds",
     date: "the date is not in the calendar",
+    missing_parameter: "a mandatory parameter is missing",
     syntax: "the value is malformed",
     invalid_term: "the value has not the documented shape",
     unknown_header:

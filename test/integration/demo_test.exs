@@ -1,6 +1,3 @@
-{:ok, _modules, _warnings} =
-  Kernel.ParallelCompiler.require(Path.wildcard(Path.expand("../../examples/demo/*.ex", __DIR__)))
-
 defmodule Sippet.Integration.DemoTest do
   # The core of the demo, asked in texts that our own writer has no part in. Stacks have names: one test after another.
   use ExUnit.Case, async: false
@@ -375,6 +372,19 @@ defmodule Sippet.Integration.DemoTest do
     test "a call to nobody: 404 (§8.2.2.1)", context do
       answer = ask(context, request(context, "INVITE", "sip:#{context.server}"))
       assert status(answer) == 404
+    end
+
+    test "a request with a Route to somebody else: 483 without a hop left, else 404 (§16.3)",
+         context do
+      for {route, hops, expected} <- [
+            {"<sip:192.0.2.1;lr>", "0", 483},
+            {"<sip:192.0.2.1;lr>", "1", 404},
+            {"<sip:#{context.server};lr>", "0", 200}
+          ] do
+        fields = [Route: route, "Max-Forwards": hops]
+        answer = ask(context, request(context, "MESSAGE", "sip:bob@#{context.server}", fields))
+        assert {route, status(answer)} == {route, expected}
+      end
     end
 
     test "an extension: 420 with Unsupported (§8.2.2.3)", context do

@@ -217,6 +217,17 @@ defmodule Sippet.Integration.RequestTest do
       assert result(task) == {:error, :stopped}
     end
 
+    test "ends when the supervisor of its stack is killed" do
+      name = :"request_#{System.unique_integer([:positive])}"
+      pid = start_supervised!(Supervisor.child_spec({Sippet, name: name}, restart: :temporary))
+      start_supervised!({Sippet.Transports.UDP, name: name, port: 0, address: "127.0.0.1"})
+      peer = peer()
+      task = async(fn -> Sippet.request(name, request(:options, peer)) end)
+      receive_text(peer, "OPTIONS")
+      Process.exit(pid, :kill)
+      assert result(task) == {:error, :stopped}
+    end
+
     test "goes on when its caller is killed" do
       {stack, peer} = {start(), peer()}
       {pid, _} = async(fn -> Sippet.request(stack, request(:register, peer)) end)

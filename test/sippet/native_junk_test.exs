@@ -114,6 +114,91 @@ defmodule Sippet.NativeJunkTest do
     end
   end
 
+  @typed [
+    {"Event", ["presence;id=1"]},
+    {"Allow-Events", ["presence, dialog"]},
+    {"Privacy", ["id;critical"]},
+    {"Security-Client", ["tls;q=0.1, digest;d-ver=\"0\""]},
+    {"P-Visited-Network-ID", ["\"a b\", c;d=e"]},
+    {"RSeq", ["1"]},
+    {"Session-Expires", ["90;refresher=uac"]},
+    {"RAck", ["1 2 INVITE"]},
+    {"Replaces", ["a@b;to-tag=1;from-tag=2"]},
+    {"Refer-To", ["\"B\" <sip:b@c?d=e>;f"]},
+    {"Path", ["<sip:a;lr>", "<tel:+1-201-555-0123>;x=y"]},
+    {"Geolocation", ["<cid:a@b>;c=d"]},
+    {"P-Charging-Vector", ["icid-value=1;orig-ioi=a"]},
+    {"Identity", ["abc.def;info=<https://a.example/b>;alg=ES256"]},
+    {"X-Vendor", ["a", "b"]},
+    {:contact, ["<sip:a@b>;q=0.1, \"C\" <sip:c>"]},
+    {:warning, ["307 isi.edu \"Session parameter\""]}
+  ]
+
+  test "any term in any place of a typed value is written or refused" do
+    results =
+      for _ <- 1..@rounds do
+        {key, lines} = Enum.random(@typed)
+        {:ok, value} = Sippet.Message.decode_header(lines, key)
+
+        case Native.encode_header(key, replace(value, :rand.uniform(size(value)))) do
+          {:ok, lines} ->
+            assert {:ok, _value} = Sippet.Message.decode_header(lines, key)
+            :ok
+
+          {:error, %WriteError{header: ^key, reason: reason}} ->
+            assert reason in WriteError.reasons()
+            :error
+        end
+      end
+
+    assert Enum.count(results, &(&1 == :ok)) > div(@rounds, 50)
+    assert Enum.count(results, &(&1 == :error)) > div(@rounds, 5)
+  end
+
+  test "any change of the text of a header field is read or refused" do
+    for _ <- 1..@rounds do
+      {key, [line | lines]} = Enum.random(@typed)
+      line = Enum.reduce(1..:rand.uniform(4), line, fn _, text -> change(text) end)
+
+      case Native.decode_header(key, [line | lines]) do
+        {:ok, _value} ->
+          :ok
+
+        {:error, %ParseError{header: ^key} = error} ->
+          assert error.reason in ParseError.reasons()
+          assert error.offset <= IO.iodata_length([line | lines]) + length(lines)
+      end
+    end
+  end
+
+  test "16 KiB of a header field stay far below the time of a normal scheduler" do
+    for {key, piece} <- [
+          {"Event", ";a=1"},
+          {"Privacy", ";"},
+          {"Path", "<sip:a@b;c=d>;a=\"b\";c=d,"},
+          {"Path", "\"\\\"\""},
+          {"Identity", ";A=\"\\a\""},
+          {"Replaces", "a;"},
+          {"P-Visited-Network-ID", "\"a\";b=c,"},
+          {:contact, ","},
+          {:www_authenticate, "a b=c,"}
+        ],
+        count <- [div(16_000, byte_size(piece)), 60] do
+      line = "a" <> String.duplicate(piece, count)
+
+      line =
+        if key in ["Path", :contact], do: binary_part(line, 1, byte_size(line) - 1), else: line
+
+      microseconds =
+        for _ <- 1..50 do
+          {time, _result} = :timer.tc(fn -> Native.decode_header(key, [line]) end)
+          time
+        end
+
+      assert {key, piece, Enum.min(microseconds) < 1_000} == {key, piece, true}
+    end
+  end
+
   @junk [
     nil,
     :invite,

@@ -167,6 +167,218 @@ defmodule Sippet.URITest do
     end
   end
 
+  # Own examples for each rule, so that the suite is whole without the vectors.
+  describe "equivalence by §19.1.4" do
+    @equal [
+      {"SIP:ana@quince.example", "sip:ana@QUINCE.example"},
+      {"sip:ana@quince.example;transport=TCP;x=Y", "sip:ana@quince.example;X=y;Transport=tcp"},
+      {"sip:%61na@quince.example", "sip:ana@quince.example"},
+      {"sip:a%7ena@quince.example", "sip:a~na@quince.example"},
+      {"sip:an%2Fa@quince.example", "sip:an%2fa@quince.example"},
+      {"sip:ana@quince.example;p=%61", "sip:ana@quince.example;%70=A"},
+      {"sip:ana@quince.example;x=1", "sip:ana@quince.example"},
+      {"sip:ana@quince.example;x=1", "sip:ana@quince.example;y=2"},
+      {"sip:ana@quince.example?a=1&b=2", "sip:ana@quince.example?B=2&A=1"},
+      {"sip:ana@quince.example:05070", "sip:ana@quince.example:5070"},
+      {"sip:ana@[2001:DB8:0:0::1]", "sip:ana@[2001:db8::1]"},
+      {"tel:+1-201-555-0123;EXT=4-2", "TEL:+12015550123;ext=42"},
+      {"tel:7042;phone-context=Quince.Example;x", "tel:70-42;x;phone-context=quince.example"}
+    ]
+
+    @different [
+      {"sip:ana@quince.example", "sips:ana@quince.example"},
+      {"sip:ana@quince.example", "sip:Ana@quince.example"},
+      {"sip:ana:pw@quince.example", "sip:ana:PW@quince.example"},
+      {"sip:ana:pw@quince.example", "sip:ana@quince.example"},
+      {"sip:quince.example", "sip:ana@quince.example"},
+      {"sip:an%3Ba@quince.example", "sip:an;a@quince.example"},
+      {"sip:an%252Fa@quince.example", "sip:an%2Fa@quince.example"},
+      {"sip:ana@quince.example:5060", "sip:ana@quince.example"},
+      {"sips:ana@quince.example:5061", "sips:ana@quince.example"},
+      {"sip:ana@quince.example:5070", "sip:ana@quince.example"},
+      {"sip:ana@quince.example;x=1", "sip:ana@quince.example;x=2"},
+      {"sip:ana@quince.example;x=1", "sip:ana@quince.example;x"},
+      {"sip:ana@quince.example?a=1", "sip:ana@quince.example"},
+      {"sip:ana@quince.example?a=1", "sip:ana@quince.example?a=2"},
+      {"sip:ana@quince.example?a=b", "sip:ana@quince.example?a=B"},
+      {"sip:ana@[::ffff:192.0.2.1]", "sip:ana@192.0.2.1"},
+      {"tel:+12015550123", "tel:12015550123;phone-context=+1"},
+      {"tel:+12015550123;ext=42", "tel:+12015550123"},
+      {"tel:+12015550123", "sip:+12015550123@quince.example;user=phone"},
+      {"urn:service:sos", "urn:service:SOS"}
+    ]
+
+    for name <- ~w(transport user ttl method maddr) do
+      @name name
+      test "does not ignore #{name} that is in one alone" do
+        with_it = "sip:ana@quince.example;#{@name}=1"
+        refute URI.equivalent(with_it, "sip:ana@quince.example")
+        refute URI.equivalent("sip:ana@quince.example", with_it)
+        refute URI.equivalent(with_it, "sip:ana@quince.example;#{@name}=2")
+        assert URI.equivalent(with_it, "sip:ana@quince.example;x;#{@name}=1")
+      end
+    end
+
+    test "holds in both orders, for text and for URIs" do
+      for {pairs, equal} <- [{@equal, true}, {@different, false}],
+          {a, b} <- pairs,
+          {x, y} <- [{a, b}, {b, a}] do
+        assert {x, y, URI.equivalent(x, y)} == {x, y, equal}
+        assert {x, y, URI.equivalent(URI.parse!(x), URI.parse!(y))} == {x, y, equal}
+        assert URI.equivalent(x, x)
+        assert URI.lazy_equivalent(x, x)
+      end
+    end
+
+    test "is told apart from the lazy one by default ports and transports only" do
+      lazy = [
+        {"sip:ana@quince.example:5060", "sip:ana@quince.example"},
+        {"sips:ana@quince.example:5061", "sips:ana@quince.example"}
+      ]
+
+      for {a, b} <- @different, do: assert({a, URI.lazy_equivalent(a, b)} == {a, {a, b} in lazy})
+      for {a, b} <- @equal, do: assert({a, URI.lazy_equivalent(a, b)} == {a, true})
+    end
+  end
+
+  describe "any URI" do
+    @whole [
+      "sip:ana:p&=+$,-_.!~*'()w@quince.example",
+      "sip:ana:@quince.example",
+      "sip:ana;a=b;c,d/e?f&g=h+i$j@quince.example;lr?k=l",
+      "sip:%00%0d%0A@quince.example",
+      "sip:%41%2b@quince.example;%70=%61?%68=",
+      "sip:[::]",
+      "sips:ana@[2001:db8::192.0.2.1]:5061;transport=tcp",
+      "sip:ana@[2001:DB8::A]:5060",
+      "sip:ana@quince.example:0005060",
+      "sip:ana@quince.example:0",
+      "sip:ana@quince.example:65535",
+      "sip:ana@quince.example.",
+      "sip:+1(201)555-0123;isub=1;phone-context=+1:pw@quince.example;user=phone",
+      "tel:+1(201)555.0123",
+      "tel:*21%23;phone-context=+1-201",
+      "tel:7042;phone-context=quince.example;ext=4;isub=5;odd=%20",
+      "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+      "urn:service:sos.fire",
+      "urn:alert:service:call-waiting",
+      "mailto:ana@quince.example?subject=a%20b",
+      "cid:14864099865376@quince.example",
+      "im:ana@quince.example",
+      "https://ana:pw@quince.example:8443/a;b=c?d=e&f;g",
+      "data:,a%20b",
+      "x-y.z+1:opaque"
+    ]
+
+    test "loses nothing, alone or in a message" do
+      for text <- @whole do
+        assert {text, text |> URI.parse!() |> to_string()} == {text, text}
+
+        written =
+          "OPTIONS #{text} SIP/2.0\r\nTo: <#{text}>\r\nContact: <#{text}>;a, \"x\" <#{text}>\r\nRoute: <#{text}>\r\n\r\n"
+          |> Sippet.Message.parse!(mode: :strict)
+          |> to_string()
+
+        assert {text, length(String.split(written, text))} == {text, 6}
+      end
+    end
+
+    test "is refused where it is none" do
+      for text <- [
+            "sip:@quince.example",
+            "sip:a@b@quince.example",
+            "sip:a:b:c@quince.example",
+            "sip:an a@quince.example",
+            "sip:ana@quin ce.example",
+            "sip:ana@quince..example",
+            "sip:ana@-",
+            "sip:ana@1.2.3",
+            "sip:ana@256",
+            "sip:ana@[2001:db8::1",
+            "sip:ana@2001:db8::1",
+            "sip:ana@[fe80::1%eth0]",
+            "sip:ana@[fe80::1%25eth0]",
+            "sip:ana@[v1.x]",
+            "sip:ana@[192.0.2.1]",
+            "sip:ana@[2001:db8:::1]",
+            "sip:ana@quince.example:",
+            "sip:ana@quince.example:65536",
+            "sip:ana@quince.example:-1",
+            "sip:an%zza@quince.example",
+            "sip:ana@quince.example;",
+            "sip:ana@quince.example;;lr",
+            "sip:ana@quince.example;=1",
+            "sip:ana@quince.example?",
+            "sip:ana@quince.example?a",
+            "sip:ana@quince.example?=b",
+            "sip:ana@quince.example?a=b&",
+            "sip:ana@quince.example;a=%4",
+            "sip:aña@quince.example",
+            "sip:ana@quince.example;a=\"b\"",
+            "<sip:ana@quince.example>",
+            "sip://quince.example",
+            "sip:ana@quince.example/x",
+            "tel:",
+            "tel:+",
+            "tel:7042",
+            "tel:+1 201",
+            "tel:7042;phone-context=",
+            "tel:+1;ext=1;ext=2",
+            "urn:",
+            ":ana",
+            "1urn:a",
+            "ur n:a",
+            "urn:a b",
+            "urn:a\0",
+            "urn:<a>"
+          ] do
+        assert {text, URI.parse(text)} == {text, {:error, :invalid}}
+      end
+    end
+
+    test "keeps the pieces of its user, escapes and all" do
+      uri = URI.parse!("sip:ana;day=%6Don:p%40w@quince.example")
+      assert {uri.userinfo, uri.host} == {"ana;day=%6Don:p%40w", "quince.example"}
+      assert URI.percent_unescape(uri.userinfo) == "ana;day=mon:p@w"
+    end
+
+    test "is a tel URI with its number for host, global or local" do
+      global = URI.parse!("tel:+1-201-555-0123;ext=42")
+      assert {global.host, global.port, global.userinfo} == {"+1-201-555-0123", nil, nil}
+      assert URI.decode_parameters(global.parameters) == %{"ext" => "42"}
+      local = URI.parse!("tel:7042;phone-context=quince.example")
+      assert {local.host, local.parameters} == {"7042", ";phone-context=quince.example"}
+      assert to_string(%{local | host: "7043"}) == "tel:7043;phone-context=quince.example"
+    end
+
+    test "shows an explicit default port as long as authority agrees with host and port" do
+      for {text, port} <- [
+            {"sip:quince.example:5060", 5060},
+            {"sip:ana@[2001:db8::1]:5060;lr", 5060},
+            {"sips:ana:pw@192.0.2.1:5061", 5061}
+          ] do
+        uri = URI.parse!(text)
+        assert uri.port == port
+        assert to_string(uri) == text
+        assert to_string(%{uri | parameters: nil, headers: nil}) =~ ":#{port}"
+        assert to_string(%{uri | userinfo: "bo"}) =~ ":#{port}"
+        refute to_string(%{uri | host: "plum.example"}) =~ ":#{port}"
+        assert to_string(%{uri | port: 5070}) =~ ":5070"
+        refute to_string(%{uri | authority: nil}) =~ ":#{port}"
+        refute to_string(%{uri | port: nil}) =~ ":#{port}"
+      end
+
+      refute to_string(%{URI.parse!("sip:quince.example") | port: 5060}) =~ ":5060"
+    end
+
+    test "with a user that cannot be written is refused, never written without it" do
+      for text <- ["urn:service:sos", "mailto:ana@quince.example", "tel:+12015550123"] do
+        uri = %{URI.parse!(text) | userinfo: "bo"}
+        assert_raise ArgumentError, ~r/a URI is malformed/, fn -> URI.to_string(uri) end
+      end
+    end
+  end
+
   describe "vectors" do
     @tag skip: Corpus.path() == nil && "no corpus"
     test "of URI equivalence (§19.1.4) hold in both orders" do

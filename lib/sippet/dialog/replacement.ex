@@ -41,41 +41,16 @@ defmodule Sippet.Dialog.Replacement do
     ])
   end
 
-  # callid *( SEMI ( "to-tag" EQUAL token / "from-tag" EQUAL token / "early-only" / generic-param ) )
-  defp parse([value], name) when is_binary(value) do
-    # A Call-ID may hold single quotes of the kind that parameters have in pairs.
-    with [call_id, parameters] <- :binary.split(value, ";"),
-         call_id = trim(call_id),
-         false <- call_id == "" or String.contains?(call_id, [",", " "]),
-         parameters = Enum.map(pieces(parameters), &parameter/1),
-         [to_tag] <- for({"to-tag", value} <- parameters, do: value),
-         [from_tag] <- for({"from-tag", value} <- parameters, do: value),
-         true <- tag?(to_tag) and tag?(from_tag) do
-      early_only = List.keymember?(parameters, "early-only", 0)
-      {:ok, %{call_id: call_id, to_tag: to_tag, from_tag: from_tag, early_only: early_only}}
-    else
-      _other -> error(:malformed, name, 400)
+  defp parse(values, name) do
+    case Message.decode_header(values, name) do
+      {:ok, {call_id, %{"to-tag" => to_tag, "from-tag" => from_tag} = parameters}} ->
+        early_only = is_map_key(parameters, "early-only")
+        {:ok, %{call_id: call_id, to_tag: to_tag, from_tag: from_tag, early_only: early_only}}
+
+      {:error, _malformed} ->
+        error(:malformed, name, 400)
     end
   end
-
-  defp parse(_values, name), do: error(:malformed, name, 400)
-
-  defp parameter(text) do
-    case :binary.split(text, "=") do
-      [name, value] -> {name |> trim() |> String.downcase(:ascii), trim(value)}
-      [name] -> {String.downcase(name, :ascii), ""}
-    end
-  end
-
-  # A semicolon within quotes is none; without possessive quantifiers the time would not be linear.
-  defp pieces(value) do
-    for [piece] <- Regex.scan(~r/(?:[^";]++|"(?:[^"\\]|\\.)*+")++/s, value), do: trim(piece)
-  end
-
-  # No token holds a tab, nor a space.
-  defp trim(text), do: text |> String.replace("\t", " ") |> String.trim(" ")
-
-  defp tag?(tag), do: tag != "" and not String.contains?(tag, [",", " ", "\"", "="])
 
   # RFC 3891 §3: what matches several dialogs matches none.
   defp match(dialogs, wanted, name) do

@@ -8,7 +8,7 @@ defmodule Sippet.Message.RequestLine do
     * `:version` - `{2, 0}`
   """
 
-  alias Sippet.URI
+  alias Sippet.{URI, WriteError}
 
   defstruct method: nil, request_uri: nil, version: {2, 0}
 
@@ -49,6 +49,8 @@ defmodule Sippet.Message.RequestLine do
   @doc """
   The line as iodata, without its line end.
 
+  Raises `ArgumentError` where the method is no token, or the URI cannot be written.
+
       iex> line = Sippet.Message.RequestLine.new("Custom", "sip:atlanta.com")
       iex> Sippet.Message.RequestLine.to_iodata(line)
       ["Custom", " ", "sip:atlanta.com", " SIP/", "2", ".", "0"]
@@ -56,6 +58,7 @@ defmodule Sippet.Message.RequestLine do
   @spec to_iodata(t) :: iodata
   def to_iodata(%__MODULE__{method: method, request_uri: uri, version: {major, minor}}) do
     method = if is_atom(method), do: method |> Atom.to_string() |> String.upcase(), else: method
+    check!(method)
 
     [
       method,
@@ -66,6 +69,14 @@ defmodule Sippet.Message.RequestLine do
       ".",
       Integer.to_string(minor)
     ]
+  end
+
+  # Anything but a token (§25.1) could make another line of this one.
+  defp check!(method) do
+    if not (method =~ ~r/\A[A-Za-z0-9.!%*_+`'~-]+\z/) do
+      reason = if method =~ ~r/[\r\n\0]/, do: :control_character, else: :token
+      raise ArgumentError, Exception.message(%WriteError{header: :start_line, reason: reason})
+    end
   end
 end
 

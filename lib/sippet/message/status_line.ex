@@ -7,6 +7,8 @@ defmodule Sippet.Message.StatusLine do
     * `:version` - `{2, 0}`
   """
 
+  alias Sippet.WriteError
+
   defstruct status_code: nil, reason_phrase: nil, version: {2, 0}
 
   @type status_code :: 100..699
@@ -176,11 +178,15 @@ defmodule Sippet.Message.StatusLine do
   @doc """
   The line as iodata, without its line end.
 
+  Raises `ArgumentError` where the reason phrase holds CR, LF or NUL.
+
       iex> Sippet.Message.StatusLine.to_iodata(Sippet.Message.StatusLine.new(200))
       ["SIP/", "2", ".", "0", " ", "200", " ", "OK"]
   """
   @spec to_iodata(t) :: iodata
   def to_iodata(%__MODULE__{version: {major, minor}} = line) do
+    check_phrase!(line.reason_phrase)
+
     [
       "SIP/",
       Integer.to_string(major),
@@ -191,6 +197,13 @@ defmodule Sippet.Message.StatusLine do
       " ",
       line.reason_phrase
     ]
+  end
+
+  defp check_phrase!(phrase) do
+    if :binary.match(phrase, ["\r", "\n", "\0"]) != :nomatch do
+      error = %WriteError{header: :start_line, reason: :control_character}
+      raise ArgumentError, Exception.message(error)
+    end
   end
 end
 

@@ -33,21 +33,7 @@ defmodule Sippet.Transaction.Clock do
     end
   end
 
-  # The supervisor shuts down: this process is its last child, so the first to go.
+  # This process is the supervisor's last child, so the first to go when it shuts down.
   @impl true
-  def terminate(reason, {stack, _from})
-      when reason == :shutdown or elem(reason, 0) == :shutdown do
-    :ok = Native.engine_close(stack.engine)
-    Stack.forget(stack)
-    empty(stack)
-  end
-
-  def terminate(_reason, _state), do: :ok
-
-  # In bounded calls: the last reference to a full engine must not free a million transactions at once.
-  defp empty(stack) do
-    {left, effects} = Native.engine_empty(stack.engine)
-    Router.perform(stack, effects)
-    if left == :more, do: empty(stack), else: :ok
-  end
+  def terminate(reason, {stack, _from}), do: Stack.close(stack, reason)
 end

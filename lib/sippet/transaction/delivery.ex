@@ -35,10 +35,11 @@ defmodule Sippet.Transaction.Delivery do
       apply(core, function, arguments(function, arguments))
     catch
       kind, reason ->
-        log(stack, core, function, kind, reason, __STACKTRACE__)
-
-        with {:ok, effects} <- Native.engine_fail(stack.engine, address),
-             do: Router.perform(stack, effects)
+        # What a stack's end takes from under a callback is no fault of the core's.
+        with {:ok, effects} <- Native.engine_fail(stack.engine, address) do
+          log(stack, core, function, kind, reason, __STACKTRACE__)
+          Router.perform(stack, effects)
+        end
     else
       _ -> next(stack, address, Native.engine_take(stack.engine, address))
     end
@@ -49,25 +50,26 @@ defmodule Sippet.Transaction.Delivery do
 
   defp arguments(_function, arguments), do: arguments
 
-  # A core that fails on every call must not fill the disk: the rest is counted and told in the next second.
+  # A core that fails on every call must not fill the disk: the rest is counted, and told a second after the first.
   defp log(stack, core, function, kind, reason, stacktrace) do
-    second = System.monotonic_time(:second) |> Integer.mod(4_294_967_296)
-    budget = stack.log_budget
+    failures = :atomics.add_get(stack.log_budget, 1, 1)
+    if failures == 1, do: spawn(__MODULE__, :tell_missed, [stack])
 
-    if :atomics.get(budget, 1) != second do
-      :atomics.put(budget, 1, second)
-      missed = :atomics.exchange(budget, 2, 0) - @logs_a_second
-
-      if missed > 0 do
-        Logger.error("#{missed} more callbacks of the core of #{inspect(stack.name)} failed")
-      end
-    end
-
-    if :atomics.add_get(budget, 2, 1) <= @logs_a_second do
+    if failures <= @logs_a_second do
       Logger.error(fn ->
         "#{inspect(core)}.#{function}/2 of #{inspect(stack.name)} failed\n" <>
           Exception.format(kind, reason, stacktrace)
       end)
+    end
+  end
+
+  @doc false
+  def tell_missed(stack) do
+    Process.sleep(1_000)
+    missed = :atomics.exchange(stack.log_budget, 1, 0) - @logs_a_second
+
+    if missed > 0 do
+      Logger.error("#{missed} more callbacks of the core of #{inspect(stack.name)} failed")
     end
   end
 end

@@ -16,8 +16,9 @@ defmodule Sippet.Transport.Destination do
     end
   end
 
-  def of_request(stack, %Message{target: {protocol, host, port}}),
-    do: settle(stack, protocol, host, port)
+  def of_request(stack, %Message{target: {protocol, host, port}})
+      when is_binary(host) and port in 0..65_535,
+      do: settle(stack, protocol, host, port)
 
   def of_request(stack, %Message{target: nil} = request) do
     uri =
@@ -47,7 +48,8 @@ defmodule Sippet.Transport.Destination do
   def of_response(_stack, %Message{target: %Flow{} = flow}),
     do: {:ok, {flow.transport, flow.connection, flow.remote}}
 
-  def of_response(stack, %Message{target: {protocol, host, port}}) do
+  def of_response(stack, %Message{target: {protocol, host, port}})
+      when is_binary(host) and port in 0..65_535 do
     with {:ok, transport, connection, remote} <- settle(stack, protocol, host, port) do
       {:ok, {transport.id, connection, remote}}
     end
@@ -91,13 +93,14 @@ defmodule Sippet.Transport.Destination do
   defp literal(host),
     do: host |> String.trim_leading("[") |> String.trim_trailing("]") |> parse_address()
 
-  defp parse_address(text), do: text |> String.to_charlist() |> :inet.parse_strict_address()
+  # A host from the network may be any bytes.
+  defp parse_address(text), do: text |> :binary.bin_to_list() |> :inet.parse_strict_address()
 
   defp resolve(host, :any) do
     with {:error, _reason} <- resolve(host, :inet), do: resolve(host, :inet6)
   end
 
-  defp resolve(host, family), do: host |> String.to_charlist() |> :inet.getaddr(family)
+  defp resolve(host, family), do: host |> :binary.bin_to_list() |> :inet.getaddr(family)
 
   # §26.2.1: sips is TLS hop by hop. Else the URI's parameter, else what the Via says.
   defp protocol(%URI{scheme: "sips"}, _request), do: :tls

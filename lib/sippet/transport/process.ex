@@ -12,7 +12,12 @@ defmodule Sippet.Transport.Process do
 
   @spec register(Stack.t(), atom, boolean) :: :ok | {:error, :already_registered}
   def register(stack, protocol, reliable) do
-    case Registry.register(stack.name, {:transport, protocol}, reliable) do
+    registered =
+      if Transport.by_protocol(stack, protocol) == [],
+        do: Registry.register(stack.name, {:transport, protocol}, reliable),
+        else: {:error, :already_registered}
+
+    case registered do
       {:ok, _owner} ->
         {:ok, _transport} =
           Transport.Table.register(stack,
@@ -25,26 +30,37 @@ defmodule Sippet.Transport.Process do
 
         :ok
 
-      {:error, {:already_registered, _pid}} ->
+      {:error, _taken} ->
         {:error, :already_registered}
     end
   end
 
-  # The process may be busy, or be the caller: the call is made from a process of its own.
+  # The process may be busy, or be the caller, who must not wait: the answer goes to a process of its own. The call itself is
+  # the caller's, so that what one process sends arrives in its order.
   @impl true
   def transmit({sippet, pid}, _connection, {host, port}, data) do
-    spawn(fn -> call(sippet, pid, host, port, data) end)
+    {:ok, message} = Message.parse(data)
+    key = key(message)
+    tag = make_ref()
+    waiter = spawn(fn -> wait(sippet, pid, tag, key) end)
+
+    Kernel.send(
+      pid,
+      {:"$gen_call", {waiter, tag}, {:send_message, message, host(host), port, key}}
+    )
+
     :ok
   end
 
-  defp call(sippet, pid, host, port, data) do
-    {:ok, message} = Message.parse(data)
-    key = key(message)
+  # The answer itself is not looked at, as in 1.x.
+  defp wait(sippet, pid, tag, key) do
+    monitor = Process.monitor(pid)
 
-    try do
-      GenServer.call(pid, {:send_message, message, host(host), port, key}, @call_timeout)
-    catch
-      :exit, {reason, _call} -> Router.receive_transport_error(sippet, key, reason)
+    receive do
+      {^tag, _answer} -> :ok
+      {:DOWN, ^monitor, _, _, reason} -> Router.receive_transport_error(sippet, key, reason)
+    after
+      @call_timeout -> Router.receive_transport_error(sippet, key, :timeout)
     end
   end
 

@@ -17,10 +17,14 @@ defmodule Sippet.Transport.Table do
     GenServer.call(name(stack), {:register, attributes})
   end
 
+  @doc "Monitors this process."
+  @spec monitor(Stack.t()) :: reference
+  def monitor(stack), do: Process.monitor(GenServer.whereis(name(stack)))
+
   @doc "All of them, oldest first."
   @spec all(Stack.t()) :: [Transport.t()]
   def all(stack) do
-    case :ets.lookup(stack.transports, :all) do
+    case lookup(stack, :all) do
       [{:all, transports}] -> transports
       [] -> []
     end
@@ -29,7 +33,7 @@ defmodule Sippet.Transport.Table do
   @doc "The one of this number."
   @spec fetch(Stack.t(), non_neg_integer) :: {:ok, Transport.t()} | :error
   def fetch(stack, id) do
-    case :ets.lookup(stack.transports, id) do
+    case lookup(stack, id) do
       [{_id, transport}] -> {:ok, transport}
       [] -> :error
     end
@@ -37,8 +41,17 @@ defmodule Sippet.Transport.Table do
 
   defp name(stack), do: {:via, Registry, {stack.name, __MODULE__}}
 
+  # Where the stack has ended there is no table either.
+  defp lookup(stack, key) do
+    :ets.lookup(stack.transports, key)
+  rescue
+    ArgumentError -> []
+  end
+
   @impl true
   def init(stack) do
+    # Where the Clock was dead when the supervisor gave up, it is this process that closes the stack.
+    Process.flag(:trap_exit, true)
     # After a crash of this process the transports are still there.
     for transport <- all(stack), do: Process.monitor(transport.pid)
     {:ok, stack}
@@ -73,13 +86,25 @@ defmodule Sippet.Transport.Table do
   def handle_info({:DOWN, _reference, :process, pid, _reason}, stack) do
     {gone, left} = Enum.split_with(all(stack), &(&1.pid == pid))
     write(stack, left)
-    for transport <- gone, do: :ets.delete(stack.transports, transport.id)
+
+    for transport <- gone do
+      :ets.delete(stack.transports, transport.id)
+      :ets.delete(stack.transports, {:key, {transport.protocol, pid}})
+    end
+
     {:noreply, stack}
   end
 
+  # The registry has died, and with it the name of this process.
+  def handle_info({:EXIT, _registry, reason}, stack), do: {:stop, reason, stack}
+  def handle_info(_other, stack), do: {:noreply, stack}
+
+  @impl true
+  def terminate(reason, stack), do: Stack.close(stack, reason)
+
   defp write(stack, transports), do: :ets.insert(stack.transports, {:all, transports})
 
-  # Numbers are kept for good: there are as many as different transports were ever started.
+  # Numbers are kept for good, but for those of a transport whose key holds its process, which never comes again.
   defp id(stack, key) do
     case :ets.lookup(stack.transports, {:key, key}) do
       [{_key, id}] ->

@@ -8,7 +8,8 @@ defmodule Sippet.Transports.UDP do
         {Sippet.Transports.UDP, name: :my_stack, port: 5060, address: {"::", :inet6}}
       ]
 
-  A stack may have several. A request is answered from the socket it came to; a request of the core's leaves by the first
+  A stack may have several. When the stack is started again they are its transports again; one whose stack stays away for a
+  second ends. A request is answered from the socket it came to; a request of the core's leaves by the first
   transport, in the order of their start, whose address family fits.
   """
 
@@ -21,6 +22,10 @@ defmodule Sippet.Transports.UDP do
 
   # How many datagrams the VM delivers before it asks again: enough to keep busy, few enough to be stopped by.
   @active 256
+
+  # How long a stack may take to be started again, and how often that is looked for.
+  @stack_wait_ms 1_000
+  @stack_poll_ms 20
 
   # name, default, what it is
   @options [
@@ -108,7 +113,9 @@ defmodule Sippet.Transports.UDP do
             "expected :recbuf to be a positive number of bytes, got: #{inspect(options[:recbuf])}"
     end
 
-    Keyword.put(options, :ip, ip!(options[:address]))
+    options = Keyword.put(options, :ip, ip!(options[:address]))
+    _ = Stack.fetch!(options[:name])
+    options
   end
 
   defp check_name!(nil), do: raise(ArgumentError, "expected :name option to be present")
@@ -141,41 +148,52 @@ defmodule Sippet.Transports.UDP do
 
   @impl true
   def init(options) do
-    stack = Stack.fetch!(options[:name])
-    ip = options[:ip]
-
-    case open(ip, options) do
+    case open(options[:ip], options) do
       {:ok, socket} ->
-        {:ok, {_ip, port} = address} = :inet.sockname(socket)
-        # Started again, a transport with a fixed address is the same one.
-        key = if options[:port] == 0, do: {:udp, self()}, else: {:udp, ip, port}
-
-        {:ok, transport} =
-          Transport.register(options[:name],
-            module: __MODULE__,
-            handle: socket,
-            key: key,
-            protocol: :udp,
-            reliable: false,
-            address: address,
-            force_rport: options[:force_rport]
-          )
-
-        # In 1.x the registry knew of it.
-        _ = Registry.register(stack.name, {:transport, :udp}, false)
+        {:ok, address} = :inet.sockname(socket)
+        state = attach(%{options: options, socket: socket, address: address})
         :ok = :inet.setopts(socket, active: @active)
-        {:ok, {stack, transport, socket}}
+        {:ok, state}
 
       {:error, reason} ->
         error = %TransportError{
           reason: reason,
           protocol: :udp,
-          address: ip,
+          address: options[:ip],
           port: options[:port]
         }
 
         {:stop, {:shutdown, error}}
     end
+  end
+
+  # Makes it a transport of the stack, for as long as that lives.
+  defp attach(%{options: options, socket: socket, address: address}) do
+    {ip, port} = address
+    name = options[:name]
+    # In this order: if the stack is another one meanwhile, the monitor tells.
+    monitor = Transport.monitor(name)
+
+    {:ok, transport} =
+      Transport.register(name,
+        module: __MODULE__,
+        handle: socket,
+        # Started again, a transport with a fixed address is the same one.
+        key: if(options[:port] == 0, do: {:udp, self()}, else: {:udp, ip, port}),
+        protocol: :udp,
+        reliable: false,
+        address: address,
+        force_rport: options[:force_rport]
+      )
+
+    %{
+      options: options,
+      socket: socket,
+      address: address,
+      stack: Stack.fetch!(name),
+      transport: transport,
+      monitor: monitor
+    }
   end
 
   defp open(ip, options) do
@@ -195,27 +213,47 @@ defmodule Sippet.Transports.UDP do
   end
 
   @impl true
-  def handle_call(:info, _from, {_stack, transport, socket} = state) do
+  def handle_call(:info, _from, %{socket: socket} = state) do
     {:ok, [recbuf: recbuf]} = :inet.getopts(socket, [:recbuf])
-    {:reply, %{address: transport.address, recbuf: recbuf}, state}
+    {:reply, %{address: state.address, recbuf: recbuf}, state}
   end
 
   @impl true
-  def handle_info({:udp, socket, ip, port, data}, {stack, transport, socket} = state) do
-    Router.receive_message(stack, transport, 0, {ip, port}, data)
+  def handle_info({:udp, socket, ip, port, data}, %{socket: socket} = state) do
+    Router.receive_message(state.stack, state.transport, 0, {ip, port}, data)
     {:noreply, state}
   end
 
-  def handle_info({:udp_passive, socket}, {_stack, _transport, socket} = state) do
+  def handle_info({:udp_passive, socket}, %{socket: socket} = state) do
     :ok = :inet.setopts(socket, active: @active)
     {:noreply, state}
   end
 
   # An earlier datagram was refused by its destination's host: whose it was the system does not tell.
-  def handle_info({:udp_error, socket, _reason}, {_stack, _transport, socket} = state),
+  def handle_info({:udp_error, socket, _reason}, %{socket: socket} = state),
     do: {:noreply, state}
 
+  # The stack has died. Under one supervisor it is started again, which must not be hindered by a transport that fails
+  # meanwhile: the socket waits for it.
+  def handle_info({:DOWN, monitor, :process, _table, _reason}, %{monitor: monitor} = state),
+    do: await_stack(state, System.monotonic_time(:millisecond) + @stack_wait_ms)
+
+  def handle_info({:await_stack, deadline}, state), do: await_stack(state, deadline)
   def handle_info(_other, state), do: {:noreply, state}
+
+  defp await_stack(state, deadline) do
+    {:noreply, attach(state)}
+  catch
+    # There is no such stack, or not all of it.
+    _kind, _reason ->
+      if System.monotonic_time(:millisecond) < deadline do
+        Process.send_after(self(), {:await_stack, deadline}, @stack_poll_ms)
+        {:noreply, state}
+      else
+        error = %TransportError{reason: :no_stack, protocol: :udp, address: state.options[:ip]}
+        {:stop, {:shutdown, error}, state}
+      end
+  end
 
   @impl Sippet.Transport
   def transmit(socket, _connection, {ip, port}, data) when is_tuple(ip),

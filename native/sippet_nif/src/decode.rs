@@ -2,6 +2,7 @@
 //!
 //! A program made the term: any shape that is not the documented one is an error that names the field, never a panic.
 
+mod extension;
 mod header;
 mod uri;
 

@@ -1,5 +1,6 @@
 //! A parsed message as a `%Sippet.Message{}`, in one pass, each map made by one call.
 
+mod extension;
 mod header;
 mod uri;
 
@@ -125,7 +126,8 @@ impl<'e, 'a> Encoder<'e, 'a> {
         )
     }
 
-    /// `[%{header: "Date", reason: :date, offset: 120}]`: the name is the key under which the text is kept.
+    /// `[%{header: "Date", reason: :date, offset: 120}]`: the name is the key under which the text is kept;
+    /// `:start_line` for that one, nil where it is no part in particular.
     fn defects(&self, message: &Message<'_>) -> Raw<'e> {
         let atoms = self.atoms;
         self.list(&message.defects, |defect| {
@@ -138,7 +140,7 @@ impl<'e, 'a> Encoder<'e, 'a> {
                 &[
                     match defect.field {
                         Field::Header(name) => self.string(name),
-                        _ => atoms.nil.into(),
+                        other => error::field(self.vm, other),
                     },
                     error::offset(self.vm, defect.offset),
                     atoms.reason(defect.reason).into(),

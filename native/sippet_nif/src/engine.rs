@@ -621,6 +621,30 @@ fn engine_terminate<'a>(env: Env<'a>, stack: StackArc, key: Term<'a>) -> NifResu
     }))
 }
 
+/// `engine_forget(stack, request)`: ends the server transaction of a request that came in. One of RFC 2543 has no branch
+/// that its public key could name it by.
+#[rustler::nif]
+fn engine_forget<'a>(env: Env<'a>, stack: StackArc, request: Term<'a>) -> NifResult<Term<'a>> {
+    let vm = Vm::new(env);
+    let found = scratch::with(|arena, _| {
+        let message = Decoder::new(vm, arena).message(request.into()).ok()?;
+        let via = message.headers.via.as_ref()?.first()?;
+        let method = message.request_line()?.method;
+        let key = stack.keys.server(&message, via, method.as_bytes());
+        let shard = stack.shard_of(stack.keys.call(message.headers.call_id?));
+        let handle = stack.look(shard, |engine| engine.find(key))??;
+        Some(Address { shard, handle })
+    });
+    Ok(vm.term(match found {
+        Some(Address { shard, handle }) => {
+            plain_step(env, &stack, shard, |engine, now, effects| {
+                engine.terminate(now, handle, effects);
+            })
+        }
+        None => ok(vm, &[]),
+    }))
+}
+
 /// `engine_find(stack, key)`: the address of a transaction, or nil.
 #[rustler::nif]
 fn engine_find<'a>(env: Env<'a>, stack: StackArc, key: Term<'a>) -> NifResult<Term<'a>> {

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `message` | the functions of the message layer |
+//! | `extension` | header fields alone, typed on demand |
 //! | `engine` | the functions of the transaction engine |
 //! | `stack` | shards, runners and outbox of a stack |
 //! | `flow`, `counters` | addresses as terms, what is counted |
@@ -19,6 +20,7 @@ mod decode;
 mod encode;
 mod engine;
 mod error;
+mod extension;
 mod flow;
 mod message;
 mod scratch;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -67,6 +67,8 @@ struct Runner {
 /// What `Sippet.start_link/1` makes and everything else refers to.
 pub struct Stack {
     shards: Box<[Mutex<Engine>]>,
+    /// How many transactions are open in all shards.
+    open: AtomicIsize,
     pub keys: KeyMaker,
     config: Config,
     pub limits: Limits,
@@ -106,6 +108,7 @@ impl Stack {
             shards: (0..shards.max(1))
                 .map(|_| Mutex::new(Engine::new(config, keys, 0)))
                 .collect(),
+            open: AtomicIsize::new(0),
             keys,
             config,
             limits,
@@ -161,6 +164,7 @@ impl Stack {
         let lock = self.shards.get(shard)?;
         Some(lock.lock().unwrap_or_else(|poisoned| {
             let mut engine = poisoned.into_inner();
+            self.account(engine.len(), 0);
             *engine = Engine::new(self.config, self.keys, self.now());
             lock.clear_poison();
             self.counters.lost_shards.add(1);
@@ -178,13 +182,25 @@ impl Stack {
     ) -> Option<R> {
         let now = self.now();
         let mut engine = self.lock(shard)?;
+        let before = engine.len();
+        let open = usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0);
+        engine.set_elsewhere(open.saturating_sub(before));
         let result = run(&mut engine, now, effects);
+        self.account(before, engine.len());
         let deadline = engine.next_deadline();
         drop(engine);
         if let Some(deadline) = deadline {
             self.wake_for(env, now, deadline);
         }
         Some(result)
+    }
+
+    /// Keeps the sum of what the shards hold.
+    fn account(&self, before: usize, after: usize) {
+        if before != after {
+            let change = after.wrapping_sub(before).cast_signed();
+            self.open.fetch_add(change, Ordering::Relaxed);
+        }
     }
 
     /// Looks at a shard.
@@ -225,7 +241,9 @@ impl Stack {
             let Some(mut engine) = self.lock(shard) else {
                 continue;
             };
+            let before = engine.len();
             let more = engine.handle_timeout(self.now(), TIMERS_A_HOLD, &mut effects);
+            self.account(before, engine.len());
             let deadline = engine.next_deadline();
             open |= !engine.is_empty();
             drop(engine);

@@ -111,6 +111,8 @@ reasons!(
     Parameter = "parameter": "a parameter is malformed",
     /// A parameter that came twice.
     DuplicateParameter = "duplicate_parameter": "a parameter is there twice",
+    /// A parameter that the value means nothing without.
+    MissingParameter = "missing_parameter": "a mandatory parameter is missing",
     /// A comment without its end.
     Comment = "comment": "a comment is malformed",
     /// Not a date of RFC 1123 in GMT.
@@ -187,6 +189,9 @@ pub enum WriteReason {
     /// A date that is not in the calendar.
     #[error("is not a date")]
     Date,
+    /// Without a parameter that it means nothing without.
+    #[error("lacks a mandatory parameter")]
+    MissingParameter,
     /// Bytes that the grammar does not have here.
     #[error("is malformed")]
     Syntax,
@@ -203,6 +208,7 @@ impl WriteReason {
         WriteReason::Host,
         WriteReason::Number,
         WriteReason::Date,
+        WriteReason::MissingParameter,
         WriteReason::Syntax,
     ];
 
@@ -217,6 +223,7 @@ impl WriteReason {
             WriteReason::Host => "host",
             WriteReason::Number => "number",
             WriteReason::Date => "date",
+            WriteReason::MissingParameter => "missing_parameter",
             WriteReason::Syntax => "syntax",
         }
     }

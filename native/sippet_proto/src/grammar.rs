@@ -137,6 +137,8 @@ pub(crate) struct Scope<'a> {
     pub has_nul: bool,
     /// The first thing that the current value needed to be forgiven, and how much was left to read there.
     pub forgiven: Option<(Reason, usize)>,
+    /// How much was left to read at the first empty element of a list, whatever was forgiven before it.
+    pub empty_element: Option<usize>,
 }
 
 impl<'a> Scope<'a> {
@@ -146,12 +148,16 @@ impl<'a> Scope<'a> {
             limits,
             has_nul: false,
             forgiven: None,
+            empty_element: None,
         }
     }
 
     #[cold]
     pub fn forgive(&mut self, rest: &[u8], reason: Reason) {
         self.forgiven.get_or_insert((reason, rest.len()));
+        if reason == Reason::EmptyElement {
+            self.empty_element.get_or_insert(rest.len());
+        }
     }
 }
 

@@ -249,6 +249,11 @@ fn a_malformed_field_that_matching_or_routing_needs_is_an_error() {
         ("Via: SIP/2.0/UDP a, SIP/2.0/UDP", Reason::Syntax, None),
         ("Via: ,SIP/2.0/UDP a", Reason::EmptyElement, Some(",SIP")),
         (
+            "Via: SIP/2.0/UDP a;;, ,SIP/2.0/UDP b",
+            Reason::EmptyElement,
+            Some(",SIP"),
+        ),
+        (
             "Route: <sip:p1;lr>, <sip:>",
             Reason::Host,
             Some(">, <sip:>"),

@@ -40,7 +40,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         Ok(headers)
     }
 
-    fn header(&self, key: HeaderKey, value: Raw<'e>, headers: &mut Headers<'a>) -> Decoded<()> {
+    /// One header field of the documented table.
+    pub fn header(&self, key: HeaderKey, value: Raw<'e>, headers: &mut Headers<'a>) -> Decoded<()> {
         match key {
             HeaderKey::Accept => {
                 headers.accept = Some(self.list(value, |value| self.media_type(value))?)
@@ -141,14 +142,14 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     }
 
     /// A list of strings, or a string alone.
-    fn extension_values(&self, term: Raw<'e>) -> Decoded<List<'a, &'a [u8]>> {
+    pub(super) fn extension_values(&self, term: Raw<'e>) -> Decoded<List<'a, &'a [u8]>> {
         match self.vm.bytes(term) {
             Some(value) => Ok(bumpalo::vec![in self.arena; value]),
             None => self.list(term, |value| self.string(value)),
         }
     }
 
-    fn params(&self, term: Raw<'e>) -> Decoded<Params<'a>> {
+    pub(super) fn params(&self, term: Raw<'e>) -> Decoded<Params<'a>> {
         let size = self.vm.map_size(term).ok_or(Refusal::InvalidTerm)?;
         if size == 0 {
             return Ok(&[]);
@@ -164,7 +165,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         Ok(params.into_bump_slice())
     }
 
-    fn name_addr(&self, term: Raw<'e>) -> Decoded<NameAddr<'a>> {
+    pub(super) fn name_addr(&self, term: Raw<'e>) -> Decoded<NameAddr<'a>> {
         let [display_name, uri, params] = self.tuple(term)?;
         Ok(NameAddr {
             display_name: self.string(*display_name)?,
@@ -217,7 +218,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         })
     }
 
-    fn token_params(&self, term: Raw<'e>) -> Decoded<TokenParams<'a>> {
+    pub(super) fn token_params(&self, term: Raw<'e>) -> Decoded<TokenParams<'a>> {
         let [token, params] = self.tuple(term)?;
         Ok(TokenParams {
             token: self.string(*token)?,
@@ -225,7 +226,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         })
     }
 
-    fn info(&self, term: Raw<'e>) -> Decoded<Info<'a>> {
+    pub(super) fn info(&self, term: Raw<'e>) -> Decoded<Info<'a>> {
         let [uri, params] = self.tuple(term)?;
         Ok(Info {
             uri: self.uri(*uri)?,

@@ -98,7 +98,7 @@ impl<'e, 'a> Encoder<'e, 'a> {
     }
 
     /// `%{"tag" => "9fxced76sl"}`; a flag has the value `""`.
-    fn params(&self, params: &Params<'_>) -> Raw<'e> {
+    pub(super) fn params(&self, params: &Params<'_>) -> Raw<'e> {
         match params {
             [] => self.empty_map,
             [one] => self.vm.map(
@@ -144,7 +144,7 @@ impl<'e, 'a> Encoder<'e, 'a> {
             .tuple([self.vm.float(value.timestamp), self.vm.float(value.delay)])
     }
 
-    fn name_addr(&self, value: &NameAddr<'_>) -> Raw<'e> {
+    pub(super) fn name_addr(&self, value: &NameAddr<'_>) -> Raw<'e> {
         self.vm.tuple([
             self.string(value.display_name),
             self.uri(&value.uri),
@@ -177,12 +177,12 @@ impl<'e, 'a> Encoder<'e, 'a> {
         self.vm.tuple([kind, self.params(&value.params)])
     }
 
-    fn token_params(&self, value: &TokenParams<'_>) -> Raw<'e> {
+    pub(super) fn token_params(&self, value: &TokenParams<'_>) -> Raw<'e> {
         self.vm
             .tuple([self.string(value.token), self.params(&value.params)])
     }
 
-    fn info(&self, value: &Info<'_>) -> Raw<'e> {
+    pub(super) fn info(&self, value: &Info<'_>) -> Raw<'e> {
         self.vm
             .tuple([self.uri(&value.uri), self.params(&value.params)])
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod date;
+pub mod extension;
 pub(crate) mod list;
 pub(crate) mod name;
 pub(crate) mod name_addr;

@@ -81,7 +81,7 @@ pub(crate) fn call_id_in_list<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Par
 }
 
 #[inline]
-fn check_call_id<'a>(text: &'a [u8], input: &'a [u8], scope: &mut Scope<'a>) {
+pub(crate) fn check_call_id<'a>(text: &'a [u8], input: &'a [u8], scope: &mut Scope<'a>) {
     let mut ats = 0;
     let is_foreign = |byte: &u8| match byte {
         b'@' => {

@@ -1,6 +1,6 @@
 //! A SIP message as borrowed data: the datagram, an arena beside it, and views into both.
 
-mod fold;
+pub(crate) mod fold;
 pub mod lines;
 pub mod parse;
 pub(crate) mod raw;
@@ -8,7 +8,7 @@ pub mod reply;
 pub mod stamp;
 mod start_line;
 pub mod validate;
-mod write;
+pub(crate) mod write;
 
 use crate::error::Defect;
 use crate::header::Headers;

@@ -483,13 +483,14 @@ impl<'a> Parser<'a> {
         if value.is_empty() {
             return Err(Stop::at(value, Reason::EmptyValue));
         }
+        self.scope.empty_element = None;
         self.list_of(slot, value, max, via::via)?;
-        match self.scope.forgiven {
-            Some((Reason::EmptyElement, left)) => {
+        match self.scope.empty_element {
+            Some(left) => {
                 let rest = value.get(value.len() - left..).unwrap_or_default();
                 Err(Stop::at(rest, Reason::EmptyElement))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -520,6 +521,30 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// Reads lines of one field, each without its name, unfolded and trimmed; a malformed one is an error with its index.
+pub(crate) fn parse_values<'a>(
+    known: Known,
+    lines: impl Iterator<Item = &'a [u8]>,
+    limits: &Limits,
+    arena: &'a Arena,
+) -> Result<Headers<'a>, (usize, nom::Err<Stop<'a>>)> {
+    let mut parser = Parser {
+        scope: Scope::new(arena, *limits),
+        mode: Mode::Lenient,
+        defects: List::new_in(arena),
+        names: List::new_in(arena),
+    };
+    let mut headers = Headers::new_in(arena);
+    for (index, line) in lines.enumerate() {
+        parser.scope.has_nul = memchr::memchr(0, line).is_some();
+        parser.scope.forgiven = None;
+        parser
+            .known_field(known, line, &mut headers)
+            .map_err(|stop| (index, stop))?;
+    }
+    Ok(headers)
+}
+
 /// A malformed value of these would break matching or routing; any limit is an end of work.
 fn is_fatal(known: Known, reason: Reason) -> bool {
     match known {
@@ -531,7 +556,7 @@ fn is_fatal(known: Known, reason: Reason) -> bool {
     }
 }
 
-fn place(stop: nom::Err<Stop<'_>>) -> (Reason, usize) {
+pub(crate) fn place(stop: nom::Err<Stop<'_>>) -> (Reason, usize) {
     match stop {
         nom::Err::Error(stop) | nom::Err::Failure(stop) => (stop.reason, stop.rest.len()),
         nom::Err::Incomplete(_) => (Reason::Syntax, 0),

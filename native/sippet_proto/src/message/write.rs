@@ -103,6 +103,32 @@ fn message<'a>(out: &mut Vec<u8>, message: &Message<'a>) -> Result<(), WriteErro
     Ok(())
 }
 
+/// The header fields alone, Content-Length as it is given.
+pub(crate) fn write_values<'a>(
+    headers: &Headers<'a>,
+    out: &mut Vec<u8>,
+) -> Result<(), WriteError<'a>> {
+    let mut lines = Lines {
+        out,
+        field: Field::Message,
+    };
+    let written = header_fields(&mut lines, headers);
+    let written = written.and_then(|()| {
+        lines.one(
+            "Content-Length: ",
+            &headers.content_length,
+            |out, length| {
+                number(out, u64::from(*length));
+                Ok(())
+            },
+        )
+    });
+    written.map_err(|reason| WriteError {
+        field: lines.field,
+        reason,
+    })
+}
+
 fn header_fields<'a>(lines: &mut Lines<'_, 'a>, headers: &Headers<'a>) -> Written {
     let challenge = |out: &mut Vec<u8>, auth: &Auth<'a>| auth::auth(out, auth, Role::Challenge);
     let credentials = |out: &mut Vec<u8>, auth: &Auth<'a>| auth::auth(out, auth, Role::Credentials);

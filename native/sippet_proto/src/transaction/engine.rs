@@ -66,6 +66,8 @@ pub struct Engine {
     gates: Table<Gate>,
     wheel: Wheel<Alarm>,
     now: u64,
+    /// How many transactions the other shards have, by which the limit is kept.
+    elsewhere: usize,
     gauges: Gauges,
 }
 
@@ -83,6 +85,7 @@ impl Engine {
             gates: Table::new(),
             wheel: Wheel::new(now_ms),
             now: now_ms,
+            elsewhere: 0,
             gauges: Gauges::default(),
         }
     }
@@ -95,6 +98,11 @@ impl Engine {
     /// No transaction is open.
     pub fn is_empty(&self) -> bool {
         self.entries.len() == 0
+    }
+
+    /// Tells how many transactions are open in the other engines of a stack, which share the limit with this one.
+    pub fn set_elsewhere(&mut self, count: usize) {
+        self.elsewhere = count;
     }
 
     /// The counts so far.
@@ -456,7 +464,7 @@ impl Engine {
 
     fn has_room(&self, privileged: bool) -> bool {
         let limit = self.config.max_transactions;
-        self.entries.len()
+        self.entries.len().saturating_add(self.elsewhere)
             < if privileged {
                 limit
             } else {

@@ -1,6 +1,9 @@
 //! Messages of the documented shapes, made from random bytes: the same bytes make the same message, fewer bytes a
 //! smaller one.
 
+#[allow(dead_code, reason = "only tests/extension.rs makes them")]
+mod extension;
+
 use bumpalo::collections::Vec as ArenaVec;
 use sippet_proto::header::*;
 use sippet_proto::message::{

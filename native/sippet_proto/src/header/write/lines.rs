@@ -5,7 +5,7 @@ use crate::error::{Field, WriteReason};
 use crate::message::List;
 
 /// A line of a joined list starts anew before it would pass this many bytes, far below what any reader takes.
-const JOINED_BYTES: usize = 1024;
+pub(crate) const JOINED_BYTES: usize = 1024;
 
 /// Writes the lines of header fields. What they return fits a register: there are fifty of them, most have nothing to do.
 pub(crate) struct Lines<'o, 'a> {

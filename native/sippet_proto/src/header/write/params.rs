@@ -51,7 +51,8 @@ fn one(out: &mut Vec<u8>, param: &Param<'_>, owner: Owner) -> Written {
 
 fn must_quote(name: &[u8], owner: Owner) -> bool {
     match owner {
-        Owner::Generic => name.first() == Some(&b'+'),
+        // RFC 3329 §2.2 has digest-verify in quotes.
+        Owner::Generic => name.first() == Some(&b'+') || name == b"d-ver",
         Owner::Contact => name.first() == Some(&b'+') || FEATURES.contains(&name),
         Owner::Reason => name == b"text",
     }
@@ -68,7 +69,16 @@ fn is_bare(name: &[u8], value: &[u8]) -> bool {
         _ => {
             matches!(
                 name,
-                b"received" | b"maddr" | b"branch" | b"tag" | b"rport" | b"ttl"
+                b"received"
+                    | b"maddr"
+                    | b"branch"
+                    | b"tag"
+                    | b"to-tag"
+                    | b"from-tag"
+                    | b"local-tag"
+                    | b"remote-tag"
+                    | b"rport"
+                    | b"ttl"
             ) && all(value, OPAQUE)
         }
     }

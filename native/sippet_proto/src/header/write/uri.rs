@@ -84,6 +84,9 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     out.extend_from_slice(uri.parameters.unwrap_or_default());
     out.extend_from_slice(uri.headers.unwrap_or_default());
     let text = out.get(start..).unwrap_or_default();
+    if uri.host.is_none() && !shows_user(uri) {
+        return refuse(text, WriteReason::Uri);
+    }
     let is_same = split(text, false).is_ok_and(|read| {
         read.scheme == uri.scheme
             && read.parameters == uri.parameters
@@ -95,6 +98,14 @@ fn checked(out: &mut Vec<u8>, uri: &Uri<'_>) -> Written {
     } else {
         refuse(text, WriteReason::Uri)
     }
+}
+
+/// Whether the authority, which is all that is written where there is no host, has the user.
+fn shows_user(uri: &Uri<'_>) -> bool {
+    let (Some(userinfo), Some(authority)) = (uri.userinfo, uri.authority) else {
+        return uri.userinfo.is_none();
+    };
+    matches!(authority.strip_prefix(userinfo), Some([b'@', ..]))
 }
 
 /// Unchecked pieces, in the spelling that `authority` has for them.
@@ -196,6 +207,24 @@ mod tests {
             let uri = crate::uri::parse_uri(text.as_bytes()).unwrap();
             assert_eq!(written(uri), Ok(text.to_string()));
         }
+    }
+
+    #[test]
+    fn a_user_that_would_not_be_written_is_refused() {
+        let urn = Uri {
+            scheme: b"urn",
+            authority: Some(b"service:sos"),
+            userinfo: Some(b"bob"),
+            host: None,
+            ..ALICE
+        };
+        assert_eq!(written(urn), Err(WriteReason::Uri));
+        let mail = Uri {
+            scheme: b"mailto",
+            authority: Some(b"bob@biloxi.com"),
+            ..urn
+        };
+        assert_eq!(written(mail).unwrap(), "mailto:bob@biloxi.com");
     }
 
     #[test]

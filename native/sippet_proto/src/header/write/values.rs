@@ -37,7 +37,7 @@ fn owned_name_addr(out: &mut Vec<u8>, address: &NameAddr<'_>, owner: Owner) -> W
 }
 
 #[inline]
-fn bracketed(out: &mut Vec<u8>, address: &crate::uri::Uri<'_>) -> Written {
+pub(crate) fn bracketed(out: &mut Vec<u8>, address: &crate::uri::Uri<'_>) -> Written {
     out.push(b'<');
     uri(out, address)?;
     out.push(b'>');

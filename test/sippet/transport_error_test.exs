@@ -1,0 +1,32 @@
+defmodule Sippet.TransportErrorTest do
+  use ExUnit.Case, async: true
+
+  alias Sippet.TransportError
+
+  test "the message tells what, where and why" do
+    for {error, expected} <- [
+          {%TransportError{reason: :transport_closed}, "transport: the transport is gone"},
+          {%TransportError{reason: :emsgsize, protocol: :udp}, "transport udp: message too long"},
+          {%TransportError{
+             reason: :eaddrinuse,
+             protocol: :udp,
+             address: {127, 0, 0, 1},
+             port: 5060
+           }, "udp 127.0.0.1:5060: address already in use"},
+          {%TransportError{
+             reason: :no_transport,
+             protocol: :tcp,
+             address: {0x2001, 0xDB8, 0, 0, 0, 0, 0, 1},
+             port: 5060
+           }, "tcp [2001:db8::1]:5060: the stack has no such transport"},
+          {%TransportError{reason: :no_destination, address: "tel:+1"},
+           "tel:+1: there is no host to send to"},
+          {%TransportError{reason: :no_stack, protocol: :udp, address: {0, 0, 0, 0}},
+           "udp 0.0.0.0: its stack has ended"},
+          {%TransportError{reason: :pigeon_lost}, "transport: pigeon_lost"},
+          {%TransportError{reason: {:tls_alert, :x}, address: {1, 2}}, "{1, 2}: {:tls_alert, :x}"}
+        ] do
+      assert Exception.message(error) == expected
+    end
+  end
+end
