@@ -111,18 +111,28 @@ defmodule Sippet.Request do
     %{authenticate: authenticate, max_authentications: most} = waiting.options
 
     case attempt(waiting, request) do
-      {:ok, %{start_line: %{status_code: status_code}} = response}
+      {:final, %{start_line: %{status_code: status_code}} = response, false}
       when status_code in [401, 407] and is_function(authenticate) and asked < most ->
         case authenticate.(request, response) do
-          {:ok, next} -> ask(waiting, again(request, next), asked + 1)
+          {:ok, next} -> ask_again(waiting, again(request, next), asked + 1)
           :error -> {:ok, response}
           {:error, _reason} -> {:ok, response}
           other -> refuse!("{:ok, request} or :error from :authenticate", other)
         end
 
-      result ->
-        result
+      {:final, %{start_line: %{status_code: 487}}, why} when why != false ->
+        {:error, why}
+
+      {:final, response, _why} ->
+        {:ok, response}
+
+      {:error, reason} ->
+        {:error, reason}
     end
+  end
+
+  defp ask_again(waiting, request, asked) do
+    if expired?(waiting.deadline), do: {:error, :timeout}, else: ask(waiting, request, asked)
   end
 
   defp validate!(%Message{start_line: %{method: method}} = request)
@@ -160,7 +170,7 @@ defmodule Sippet.Request do
 
   defp now, do: System.monotonic_time(:millisecond)
 
-  # One transaction.
+  # One transaction: `{:final, response, why it was cancelled or false}` or `{:error, reason}`.
   defp attempt(waiting, request) do
     tell(waiting.options.on_request, request)
     caller = :erlang.alias()
@@ -196,11 +206,13 @@ defmodule Sippet.Request do
       {^caller, :wake} -> collect(waiting)
     after
       patience(waiting.deadline) ->
-        if waiting.deadline != :infinity and now() >= waiting.deadline,
+        if expired?(waiting.deadline),
           do: give_up(waiting, :timeout),
           else: collect(waiting)
     end
   end
+
+  defp expired?(deadline), do: deadline != :infinity and now() >= deadline
 
   defp patience(:infinity), do: @check_ms
   defp patience(deadline), do: (deadline - now()) |> max(0) |> min(@check_ms)
@@ -218,10 +230,7 @@ defmodule Sippet.Request do
 
       {:response, response, cancelled, effects} ->
         Router.perform(stack, effects)
-
-        if cancelled and response.start_line.status_code == 487,
-          do: {:error, waiting.why || :cancelled},
-          else: {:ok, response}
+        {:final, response, cancelled and (waiting.why || :cancelled)}
 
       {:failed, {:transport, reason}, _cancelled, effects} ->
         Router.perform(stack, effects)

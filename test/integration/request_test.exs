@@ -217,6 +217,7 @@ defmodule Sippet.Integration.RequestTest do
       assert result(task) == {:error, :stopped}
     end
 
+    @tag :capture_log
     test "ends when the supervisor of its stack is killed" do
       name = :"request_#{System.unique_integer([:positive])}"
       pid = start_supervised!(Supervisor.child_spec({Sippet, name: name}, restart: :temporary))
@@ -224,8 +225,13 @@ defmodule Sippet.Integration.RequestTest do
       peer = peer()
       task = async(fn -> Sippet.request(name, request(:options, peer)) end)
       receive_text(peer, "OPTIONS")
+
+      monitors =
+        for {_, child, _, _} <- Supervisor.which_children(pid), do: Process.monitor(child)
+
       Process.exit(pid, :kill)
       assert result(task) == {:error, :stopped}
+      for monitor <- monitors, do: assert_receive({:DOWN, ^monitor, _, _, _})
     end
 
     test "goes on when its caller is killed" do
@@ -495,6 +501,30 @@ defmodule Sippet.Integration.RequestTest do
         answer(peer, receive_text(peer, "OPTIONS"), "401 Unauthorized")
         assert status(result(task)) == 401
       end
+    end
+
+    test "is not asked when the request was cancelled or its time is over" do
+      {stack, peer} = {start(), peer()}
+      authenticate = fn _request, _response -> flunk("it was asked") end
+      options = [authenticate: authenticate, on_provisional: fn _response -> :cancel end]
+      task = async(fn -> Sippet.request(stack, request(:invite, peer), options) end)
+      sent = receive_text(peer, "INVITE")
+      answer(peer, sent, "180 Ringing")
+      receive_text(peer, "CANCEL")
+      answer(peer, sent, "401 Unauthorized")
+      receive_text(peer, "ACK")
+      assert status(result(task)) == 401
+
+      slow = fn request, _response ->
+        Process.sleep(100)
+        {:ok, request}
+      end
+
+      options = [authenticate: slow, timeout: 80]
+      task = async(fn -> Sippet.request(stack, request(:options, peer), options) end)
+      answer(peer, receive_text(peer, "OPTIONS"), "401 Unauthorized")
+      assert result(task) == {:error, :timeout}
+      assert silent?(peer, 50)
     end
 
     test "is asked so often and no more" do
