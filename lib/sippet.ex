@@ -16,7 +16,7 @@ defmodule Sippet do
 
   use Supervisor
 
-  alias Sippet.{Flow, Message, Native, Router, Stack, Transport, TransportError}
+  alias Sippet.{Flow, Message, Native, Request, Router, Stack, Transport, TransportError}
   alias Sippet.Transactions.{Client, Key, Server}
 
   @typedoc "The name of a stack."
@@ -49,6 +49,29 @@ defmodule Sippet do
           | :too_many_transactions
           | :stopped
           | TransportError.t()
+
+  @typedoc "Why `cancel/2` did not cancel; see there."
+  @type cancel_error :: :no_transaction | :already_answered | :too_many_transactions | :stopped
+
+  @typedoc "An option of `request/3`; see there."
+  @type request_option ::
+          {:timeout, non_neg_integer | :infinity}
+          | {:on_provisional, (response -> any)}
+          | {:on_request, (request -> any)}
+          | {:authenticate, (request, response -> {:ok, request} | :error | {:error, term})}
+          | {:max_authentications, non_neg_integer}
+
+  @typedoc """
+  Why `request/3` got no final response.
+
+    * `:timeout` - it did not come in time: by timer B or F, or by the option `:timeout`
+    * `:cancelled` - the request was cancelled
+    * `:terminated` - `terminate/2` ended the transaction
+    * `:stopped` - the stack has stopped
+    * any other `t:send_error/0` - nothing was sent
+    * anything else - the transport could not send, in its words: `:econnrefused`, `:emsgsize` ... Take it for a 503.
+  """
+  @type request_error :: :timeout | :cancelled | :terminated | send_error | term
 
   @doc """
   Starts a stack and links it to the calling process.
@@ -203,6 +226,57 @@ defmodule Sippet do
 
   defp until_ack!(options) do
     raise ArgumentError, "expected options to be [] or [until: :ack], got: #{inspect(options)}"
+  end
+
+  @doc """
+  Sends a request and waits for its final response.
+
+      case Sippet.request(:my_stack, options) do
+        {:ok, %{start_line: %{status_code: 200}} = response} -> response.headers[:allow]
+        {:ok, response} -> {:refused, response.start_line.status_code}
+        {:error, reason} -> {:failed, reason}
+      end
+
+  The request is as for `send/2`, and no ACK or CANCEL. It may come from any process, also from a core's callback: that
+  process waits, while its mailbox stays as it is. The core gets none of the responses. To do something else meanwhile, call
+  this from a `Task`.
+
+  #{Request.docs()}
+  """
+  @spec request(sippet, request, [request_option]) :: {:ok, response} | {:error, request_error}
+  def request(sippet, %Message{} = request, options \\ [])
+      when is_atom(sippet) and is_list(options) do
+    options = Request.validate_options!(options)
+    Request.run(Stack.fetch!(sippet), request, options)
+  end
+
+  @doc """
+  Cancels an INVITE that was sent by `send/2` or `request/3` (RFC 3261 §9.1).
+
+  The INVITE is told by itself or by its key, the one with the branch that was sent. The CANCEL is made of it and goes the
+  same way: as soon as there is a provisional response, since before that it might arrive first. The INVITE then ends as
+  all do, by a final response: 487 if it was in time, a 2xx if not; if none comes within 64·T1, by a timeout. Nobody is
+  told of the response to the CANCEL.
+
+  Returns `:ok`, also where it was cancelled before, or `{:error, reason}`:
+
+    * `:no_transaction` - there is no such INVITE, or no more
+    * `:already_answered` - it has its final response
+    * `:too_many_transactions`, `:stopped` - see `t:send_error/0`
+
+  Raises `ArgumentError` if it is no INVITE: no other request can be cancelled.
+  """
+  @spec cancel(sippet, request | client_key) :: :ok | {:error, cancel_error}
+  def cancel(sippet, request_or_key) when is_atom(sippet),
+    do: Router.cancel(Stack.fetch!(sippet), invite_key!(request_or_key))
+
+  defp invite_key!(%Client.Key{method: :invite} = key), do: key
+
+  defp invite_key!(%Message{start_line: %{method: :invite}} = request),
+    do: Client.Key.new(request)
+
+  defp invite_key!(other) do
+    raise ArgumentError, "expected an INVITE or the client key of one, got: #{inspect(other)}"
   end
 
   @doc """

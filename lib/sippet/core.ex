@@ -65,6 +65,9 @@ defmodule Sippet.Core do
   to an INVITE with a To tag of its own are delivered with it. It is `nil` for a response that matches no transaction,
   which is only delivered where the stack has `stray_responses: :deliver`.
 
+  The responses to what `Sippet.request/3` sent go to its caller. Only a 2xx to an INVITE comes here if it is that of another
+  fork than the caller's, or if the caller is dead: it wants an ACK, and mostly a BYE.
+
   Runs in a process of the transaction; see the module's documentation. RFC 3261 §8.1.3.
   """
   @callback receive_response(response :: Message.response(), client_key :: Client.Key.t() | nil) ::

@@ -263,6 +263,57 @@ defmodule Sippet.Native do
   def nif_engine_send_request_dirty(_engine, _message, _id, _connection, _remote, _reliable),
     do: :erlang.nif_error(:not_loaded)
 
+  # As engine_send_request; the calling process is watched from here on.
+  @doc false
+  def engine_request(engine, message, transport, connection, remote, reliable, caller) do
+    case message do
+      %{body: body} when byte_size(body) > @max_normal_bytes ->
+        nif_engine_request_dirty(
+          engine,
+          message,
+          transport,
+          connection,
+          remote,
+          reliable,
+          caller
+        )
+
+      _ ->
+        nif_engine_request(engine, message, transport, connection, remote, reliable, caller)
+    end
+  end
+
+  @doc false
+  def nif_engine_request(_engine, _message, _id, _connection, _remote, _reliable, _caller),
+    do: :erlang.nif_error(:not_loaded)
+
+  @doc false
+  def nif_engine_request_dirty(
+        _engine,
+        _message,
+        _id,
+        _connection,
+        _remote,
+        _reliable,
+        _caller
+      ),
+      do: :erlang.nif_error(:not_loaded)
+
+  # As engine_begin.
+  @doc false
+  def engine_collect(engine, address), do: nif_engine_collect(engine, address, @words)
+
+  @doc false
+  def nif_engine_collect(_engine, _address, _words), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: makes one CANCEL of the head of an INVITE.
+  @doc false
+  def engine_abandon(_engine, _address), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one look-up a shard, and as engine_abandon.
+  @doc false
+  def engine_cancel(_engine, _key), do: :erlang.nif_error(:not_loaded)
+
   # As engine_send_request.
   @doc false
   def engine_send_response(engine, message, target, until_ack) do

@@ -74,6 +74,40 @@ defmodule Sippet.Router do
     end
   end
 
+  @doc """
+  Sends a request that was found valid, for the calling process to wait for: `Sippet.Request` collects what comes.
+
+  `caller` is an alias of the process; it gets `{caller, :wake}`.
+  """
+  @spec request(Stack.t(), Message.t(), reference) ::
+          {:ok, address :: non_neg_integer} | {:error, Sippet.send_error()}
+  def request(stack, message, caller) do
+    with {:ok, transport, connection, remote} <- Destination.of_request(stack, message),
+         {:ok, address, effects} <-
+           Native.engine_request(
+             stack.engine,
+             message,
+             transport.id,
+             connection,
+             remote,
+             transport.reliable,
+             :erlang.term_to_binary(caller)
+           ) do
+      perform(stack, effects)
+      {:ok, address}
+    else
+      {:error, %TransportError{}} = error -> error
+      {:error, _reason} = error -> sent(error, stack)
+    end
+  end
+
+  @doc "Cancels the INVITE of a client key."
+  @spec cancel(Stack.t(), Sippet.client_key()) :: :ok | {:error, Sippet.cancel_error()}
+  def cancel(stack, key) do
+    with {:ok, effects} <- Native.engine_cancel(stack.engine, Stack.key_parts(key)),
+         do: perform(stack, effects)
+  end
+
   @doc "Sends a response that was found valid."
   @spec send_response(Stack.t(), Message.t(), boolean) :: :ok | {:error, Sippet.send_error()}
   def send_response(stack, message, until_ack) do
@@ -128,6 +162,12 @@ defmodule Sippet.Router do
 
   def perform(stack, [{:run, address} | rest]) do
     Delivery.start(stack, address)
+    perform(stack, rest)
+  end
+
+  def perform(stack, [{:wake, caller} | rest]) do
+    caller = :erlang.binary_to_term(caller)
+    send(caller, {caller, :wake})
     perform(stack, rest)
   end
 

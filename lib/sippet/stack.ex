@@ -3,7 +3,7 @@ defmodule Sippet.Stack do
   # supervisor of the stack, found by name in a persistent term, since every message sent asks for it.
   @moduledoc false
 
-  alias Sippet.Native
+  alias Sippet.{Native, Router}
   alias Sippet.Transactions.{Client, Server}
 
   @enforce_keys [:name, :supervisor, :engine, :transports, :log_budget, :group_leader]
@@ -200,10 +200,9 @@ defmodule Sippet.Stack do
 
   # In bounded calls: the last reference to a full engine must not free a million transactions at once.
   defp empty(stack) do
-    case Native.engine_empty(stack.engine) do
-      :more -> empty(stack)
-      :done -> :ok
-    end
+    {left, effects} = Native.engine_empty(stack.engine)
+    Router.perform(stack, effects)
+    if left == :more, do: empty(stack), else: :ok
   end
 
   @doc "The name of a stack's supervisor: what keeps a second stack of that name from starting."

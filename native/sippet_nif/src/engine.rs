@@ -4,6 +4,7 @@
 //!
 //!   * `{:transmit, address | nil, transport, connection, destination, binary}`
 //!   * `{:run, address}`
+//!   * `{:wake, caller}`
 
 use std::net::SocketAddr;
 
@@ -28,6 +29,8 @@ use crate::scratch;
 use crate::stack::{Address, Placed, Stack, StackArc};
 use crate::term::{Datagram, Raw, Vm};
 use crate::words::Words;
+
+mod callers;
 
 /// How many transactions one page of `engine_list` holds at most.
 const PAGE: usize = 100;
@@ -566,18 +569,22 @@ fn send<'a>(
             let placed: Vec<Placed> = effects.into_iter().map(|effect| (shard, effect)).collect();
             return ok(vm, &placed);
         }
-        Ok(Some((_, Err(error)))) => match error {
-            SendError::AlreadyStarted => atoms.already_started,
-            SendError::NoTransaction => atoms.no_transaction,
-            SendError::AlreadyAnswered => atoms.already_answered,
-            SendError::ProvisionalForbidden => atoms.provisional_forbidden,
-            _ => atoms.too_many_transactions,
-        }
-        .into(),
+        Ok(Some((_, Err(error)))) => send_error(error).into(),
         Ok(None) => atoms.unfit.into(),
         Err(unwritable) => vm.tuple([atoms.write.into(), unwritable]),
     };
     vm.tuple([atoms.error.into(), reason])
+}
+
+fn send_error(error: SendError) -> Atom {
+    let atoms = atoms::get();
+    match error {
+        SendError::AlreadyStarted => atoms.already_started,
+        SendError::NoTransaction => atoms.no_transaction,
+        SendError::AlreadyAnswered => atoms.already_answered,
+        SendError::ProvisionalForbidden => atoms.provisional_forbidden,
+        _ => atoms.too_many_transactions,
+    }
 }
 
 /// `engine_transport_error(stack, address, reason)`: a transmission failed; `reason` is in the external term format.
@@ -648,14 +655,17 @@ fn engine_find<'a>(env: Env<'a>, stack: StackArc, key: Term<'a>) -> NifResult<Te
     })))
 }
 
-/// `engine_empty(stack)`: forgets some of what is open, without a word to anyone: `:more` or `:done`.
+/// `engine_empty(stack)`: forgets some of what is open: `{:more | :done, effects}`, which wake those who wait.
 #[rustler::nif]
-fn engine_empty(stack: StackArc) -> Atom {
-    if stack.empty() {
+fn engine_empty(env: Env<'_>, stack: StackArc) -> Term<'_> {
+    let vm = Vm::new(env);
+    let mut placed = Vec::new();
+    let left = if stack.empty(&mut placed) {
         atoms::get().done
     } else {
         atoms::get().more
-    }
+    };
+    vm.term(vm.tuple([left.into(), effects_term(vm, &placed)]))
 }
 
 /// The transaction of a public key, sought in every shard: a key does not tell its Call-ID.
@@ -820,16 +830,18 @@ fn arguments<'a>(
             message_term(vm, bytes, source, stack, words, arena)?,
             key(*keyed),
         ),
-        Delivery::Failed(failure) => {
-            let reason = match failure {
-                Failure::Timeout => atoms.timeout.into(),
-                Failure::NoAck => atoms.no_ack.into(),
-                Failure::Transport(reason) => vm.tuple([atoms.transport.into(), vm.copy(reason)]),
-            };
-            (atoms.receive_error, reason, key(true))
-        }
+        Delivery::Failed(failure) => (atoms.receive_error, failure_term(vm, failure), key(true)),
     };
     Some((function, vm.cons(first, vm.cons(key, vm.empty_list()))))
+}
+
+fn failure_term<'a>(vm: Vm<'a>, failure: &Failure) -> Raw<'a> {
+    let atoms = atoms::get();
+    match failure {
+        Failure::Timeout => atoms.timeout.into(),
+        Failure::NoAck => atoms.no_ack.into(),
+        Failure::Transport(reason) => vm.tuple([atoms.transport.into(), vm.copy(reason)]),
+    }
 }
 
 /// The message as the core sees it, from a binary of its own.
@@ -1021,6 +1033,7 @@ fn effects_term<'a>(vm: Vm<'a>, placed: &[Placed]) -> Raw<'a> {
                 vm.copy(bytes),
             ]),
             Effect::StartRunner(handle) => vm.tuple([atoms.run.into(), address(*shard, *handle)]),
+            Effect::Wake(caller) => vm.tuple([atoms.wake.into(), vm.copy(caller)]),
         };
         list = vm.cons(term, list);
     }

@@ -76,7 +76,9 @@ pub struct Stack {
     core: RwLock<Option<Atom>>,
     closed: AtomicBool,
     /// By process: what a monitor's end means.
-    runners: Box<[Mutex<HashMap<LocalPidKey, Runner>>]>,
+    runners: ByProcess<Runner>,
+    /// By process: what it waits for. A runner may wait, and what waits may send another request meanwhile.
+    callers: ByProcess<Vec<Runner>>,
     /// Effects that arose where no process could carry them out.
     outbox: Mutex<Vec<Placed>>,
     clock: Mutex<Option<LocalPid>>,
@@ -87,6 +89,13 @@ pub struct Stack {
 
 /// A process identifier as a key: its term's bits, which are the same for the same local process.
 type LocalPidKey = ErlNifTerm;
+
+/// A table over several locks.
+type ByProcess<T> = Box<[Mutex<HashMap<LocalPidKey, T>>]>;
+
+fn table_of(key: LocalPidKey) -> usize {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(key) as usize % RUNNER_TABLES
+}
 
 fn key_of(env: Env<'_>, pid: &LocalPid) -> LocalPidKey {
     pid.encode(env).as_c_arg()
@@ -107,6 +116,9 @@ impl Stack {
             core: RwLock::new(None),
             closed: AtomicBool::new(false),
             runners: (0..RUNNER_TABLES)
+                .map(|_| Mutex::new(HashMap::new()))
+                .collect(),
+            callers: (0..RUNNER_TABLES)
                 .map(|_| Mutex::new(HashMap::new()))
                 .collect(),
             outbox: Mutex::new(Vec::new()),
@@ -256,11 +268,15 @@ impl Stack {
         (found, sleep, 0)
     }
 
-    /// Forgets some of what is open; true when nothing is left.
-    pub fn empty(&self) -> bool {
+    /// Forgets some of what is open, and how to tell those who wait for it; true when nothing is left.
+    pub fn empty(&self, placed: &mut Vec<Placed>) -> bool {
+        let mut effects = Vec::new();
         (0..self.shards.len()).all(|shard| {
-            self.lock(shard)
-                .is_none_or(|mut engine| engine.clear(CLEARED_A_CALL))
+            let done = self
+                .lock(shard)
+                .is_none_or(|mut engine| engine.clear(CLEARED_A_CALL, &mut effects));
+            placed.extend(effects.drain(..).map(|effect| (shard, effect)));
+            done && placed.len() < CLEARED_A_CALL
         })
     }
 
@@ -280,11 +296,65 @@ impl Stack {
     }
 
     fn runner_table(&self, key: LocalPidKey) -> MutexGuard<'_, HashMap<LocalPidKey, Runner>> {
-        let table =
-            BuildHasherDefault::<DefaultHasher>::default().hash_one(key) as usize % RUNNER_TABLES;
-        self.runners[table]
+        self.runners[table_of(key)]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers which transaction a process waits for.
+    pub fn add_caller(&self, env: Env<'_>, pid: &LocalPid, address: Address, monitor: Monitor) {
+        let key = key_of(env, pid);
+        self.caller_table(key)
+            .entry(key)
+            .or_default()
+            .push(Runner { address, monitor });
+    }
+
+    /// Forgets that a process waits for a transaction.
+    pub fn remove_caller(&self, env: Env<'_>, pid: &LocalPid, address: Address) -> Option<Monitor> {
+        self.take_caller(key_of(env, pid), |caller| caller.address == address)
+            .map(|caller| caller.monitor)
+    }
+
+    fn take_caller(&self, key: LocalPidKey, is_meant: impl Fn(&Runner) -> bool) -> Option<Runner> {
+        let mut table = self.caller_table(key);
+        let callers = table.get_mut(&key)?;
+        let index = callers.iter().position(is_meant)?;
+        let caller = callers.swap_remove(index);
+        if callers.is_empty() {
+            table.remove(&key);
+        }
+        Some(caller)
+    }
+
+    fn caller_table(&self, key: LocalPidKey) -> MutexGuard<'_, HashMap<LocalPidKey, Vec<Runner>>> {
+        self.callers[table_of(key)]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn process_died(&self, env: Env<'_>, pid: LocalPid, monitor: Monitor) {
+        let caller = self.take_caller(key_of(env, &pid), |caller| caller.monitor == monitor);
+        let Some(Runner { address, .. }) = caller else {
+            return self.runner_died(env, pid);
+        };
+        let Address { shard, handle } = address;
+        let mut effects = Vec::new();
+        self.step(env, shard, &mut effects, |engine, now, effects| {
+            engine.abandon(now, handle, effects);
+        });
+        self.post(env, shard, effects);
+    }
+
+    /// Leaves effects to the Clock.
+    fn post(&self, env: Env<'_>, shard: usize, effects: Vec<Effect>) {
+        if effects.is_empty() {
+            return;
+        }
+        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        outbox.extend(effects.into_iter().map(|effect| (shard, effect)));
+        drop(outbox);
+        self.wake(env);
     }
 
     fn runner_died(&self, env: Env<'_>, pid: LocalPid) {
@@ -298,12 +368,7 @@ impl Stack {
         self.step(env, shard, &mut effects, |engine, now, effects| {
             engine.handle_runner_failure(now, handle, effects);
         });
-        if !effects.is_empty() {
-            let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-            outbox.extend(effects.into_iter().map(|effect| (shard, effect)));
-            drop(outbox);
-            self.wake(env);
-        }
+        self.post(env, shard, effects);
     }
 }
 
@@ -311,11 +376,12 @@ impl Stack {
 impl Resource for Stack {
     const IMPLEMENTS_DOWN: bool = true;
 
-    /// A runner died inside the core's callback. What is to be done about it waits for the Clock.
-    fn down<'a>(&'a self, env: Env<'a>, pid: LocalPid, _monitor: Monitor) {
+    /// A runner died inside the core's callback, or a process that waits. What is to be done about it waits for the Clock.
+    fn down<'a>(&'a self, env: Env<'a>, pid: LocalPid, monitor: Monitor) {
         // This is called from C, which a panic must not reach.
-        let _ =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.runner_died(env, pid)));
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.process_died(env, pid, monitor);
+        }));
     }
 }
 

@@ -408,7 +408,7 @@ fn clear_forgets_everything_in_bounded_steps() {
         bench.receive(&options(&format!("z9hG4bK{number}")));
     }
     let mut steps = 1;
-    while !bench.engine.clear(30) {
+    while !bench.engine.clear(30, &mut Vec::new()) {
         steps += 1;
     }
     assert_eq!(steps, 4);

@@ -22,6 +22,11 @@ enum Operation {
     Send(usize),
     SendAck(usize, usize),
     SendCancel(usize),
+    /// From a process that waits for its own request; and a CANCEL made here.
+    Ask(usize),
+    Collect(usize),
+    Abandon(usize),
+    Cancel(usize),
     Respond(usize, u16, usize, bool),
     RespondToCancel(usize),
     /// From the runners: start one, go on, die.
@@ -50,7 +55,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (pool.clone(), tag.clone()).prop_map(|(n, t)| SendAck(n, t)),
         1 => pool.clone().prop_map(SendCancel),
         4 => (pool.clone(), codes, tag, any::<bool>()).prop_map(|(n, c, t, u)| Respond(n, c, t, u)),
-        1 => pool.prop_map(RespondToCancel),
+        1 => pool.clone().prop_map(RespondToCancel),
+        2 => pool.prop_map(Ask),
+        4 => any::<usize>().prop_map(Collect),
+        1 => any::<usize>().prop_map(Abandon),
+        1 => any::<usize>().prop_map(Cancel),
         5 => any::<usize>().prop_map(Begin),
         5 => any::<usize>().prop_map(Take),
         1 => any::<usize>().prop_map(Die),
@@ -87,6 +96,8 @@ struct World {
     handles: Vec<Handle>,
     /// Those that have a runner at work.
     running: HashSet<Handle>,
+    /// Those that a process waits for.
+    awaited: Vec<Handle>,
 }
 
 impl World {
@@ -99,6 +110,7 @@ impl World {
             pool: pool(),
             handles: Vec::new(),
             running: HashSet::new(),
+            awaited: Vec::new(),
         }
     }
 
@@ -143,6 +155,31 @@ impl World {
             }
             RespondToCancel(n) => {
                 let _ = self.bench.respond(&response(&cancel(&text(n)), 200, "0"));
+            }
+            Ask(n) => {
+                if let Some(handle) = self.bench.try_ask(&text(n)) {
+                    self.handles.push(handle);
+                    self.awaited.push(handle);
+                }
+            }
+            Collect(n) => {
+                let count = self.awaited.len().max(1);
+                if let Some(handle) = self.awaited.get(n % count).copied() {
+                    let got = self.bench.collect(handle);
+                    assert!(!self.running.contains(&handle) || got == "gone");
+                }
+            }
+            Abandon(n) => {
+                let count = self.awaited.len().max(1);
+                if let Some(handle) = self.awaited.get(n % count).copied() {
+                    self.bench.abandon(handle);
+                    assert_eq!(self.bench.collect(handle), "gone");
+                }
+            }
+            Cancel(n) => {
+                if let Some(handle) = self.some_handle(*n) {
+                    let _ = self.bench.cancel(handle);
+                }
             }
             Begin(n) => {
                 if let Some(handle) = self.some_handle(*n) {
@@ -212,6 +249,14 @@ impl World {
             while self.bench.take(handle).is_some() {}
         }
         self.bench.runs = true;
+        self.bench.at(self.bench.now + 1_000_000);
+        // Each process that waits takes what there is, or is dead.
+        for (number, handle) in self.awaited.iter().enumerate() {
+            if number % 2 == 0 {
+                self.bench.abandon(*handle);
+            }
+            while self.bench.collect(*handle) != "gone" {}
+        }
         self.bench.at(self.bench.now + 2_000_000);
         self.bench.assert_empty();
         let times: Vec<u64> = self.bench.sent.iter().map(|sent| sent.at).collect();

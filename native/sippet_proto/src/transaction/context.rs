@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::config::Timers;
-use super::delivery::{QUEUE_LIMIT, Runner};
+use super::delivery::{Listener, QUEUE_LIMIT, Runner};
 use super::effect::{Delivery, Effect, Failure, Target};
 use super::input::{IncomingResponse, Name};
 use super::key::{Key, KeyMaker};
 use super::slab::{Handle, Table};
+use crate::message::Method;
 use crate::message::reply::{Reply, Salvage, write_reply};
 use crate::timer::wheel::{TimerId, Wheel};
 
@@ -80,10 +81,20 @@ impl Timer {
 /// What the wheel holds.
 pub(super) type Alarm = (Handle, Timer);
 
-/// A delivery that waits, and whether it may make room for another.
+/// A delivery that waits, and the status code of a response of the transaction.
 pub(super) struct Queued {
     pub delivery: Delivery,
-    provisional: bool,
+    pub status_code: Option<u16>,
+}
+
+impl Queued {
+    fn is_provisional(&self) -> bool {
+        self.status_code.is_some_and(|code| code < 200)
+    }
+
+    fn is_success(&self) -> bool {
+        matches!(self.status_code, Some(200..300))
+    }
 }
 
 /// The part of a transaction that is the same for all machines.
@@ -99,6 +110,11 @@ pub(super) struct Common {
     pub created_ms: u64,
     pub queue: VecDeque<Queued>,
     pub runner: Runner,
+    pub listener: Listener,
+    /// The process that waited has its final response.
+    pub answered: bool,
+    /// The core or the process that waits wants the request cancelled.
+    pub cancelled: bool,
     /// The delivery under way is a request that the core owes an answer.
     pub owes_final: bool,
     /// The first delivery was taken.
@@ -129,12 +145,20 @@ impl Common {
             created_ms: now,
             queue: VecDeque::new(),
             runner: Runner::Idle,
+            listener: Listener::Core,
+            answered: false,
+            cancelled: false,
             owes_final: false,
             started: false,
             followers: Vec::new(),
             gated: false,
             timers: [None; 4],
         }
+    }
+
+    /// A 2xx to an INVITE: somebody has taken the call.
+    fn is_call(&self, queued: &Queued) -> bool {
+        queued.is_success() && self.name.method() == Method::Invite.as_bytes()
     }
 }
 
@@ -225,34 +249,51 @@ impl Context<'_> {
             source: response.source.clone(),
             keyed: true,
         };
-        self.enqueue(delivery, response.status_code < 200);
+        self.enqueue(Queued {
+            delivery,
+            status_code: Some(response.status_code),
+        });
     }
 
     /// Puts something into the core's queue and sees that a runner comes for it.
     pub fn deliver(&mut self, delivery: Delivery) {
-        self.enqueue(delivery, false);
+        self.enqueue(Queued {
+            delivery,
+            status_code: None,
+        });
     }
 
     /// A full queue makes room by its oldest provisional response; what is left is bounded by the machines.
-    fn enqueue(&mut self, delivery: Delivery, provisional: bool) {
+    fn enqueue(&mut self, queued: Queued) {
+        if self.common.listener == Listener::Nobody && !self.common.is_call(&queued) {
+            return;
+        }
         let queue = &mut self.common.queue;
         if queue.len() >= QUEUE_LIMIT {
-            match queue.iter().position(|queued| queued.provisional) {
+            match queue.iter().position(Queued::is_provisional) {
                 Some(oldest) => {
                     queue.remove(oldest);
                     self.gauges.dropped_deliveries += 1;
                 }
-                None if provisional => {
+                None if queued.is_provisional() => {
                     self.gauges.dropped_deliveries += 1;
                     return;
                 }
                 None => {}
             }
         }
-        self.common.queue.push_back(Queued {
-            delivery,
-            provisional,
-        });
+        self.common.queue.push_back(queued);
+        self.call_runner();
+    }
+
+    /// Nobody waits any more: what is left of use goes to the core.
+    pub fn dismiss(&mut self) {
+        self.common.listener = Listener::Nobody;
+        self.common.runner = Runner::Idle;
+        self.disarm(Timer::Runner);
+        let mut queue = core::mem::take(&mut self.common.queue);
+        queue.retain(|queued| self.common.is_call(queued));
+        self.common.queue = queue;
         self.call_runner();
     }
 
@@ -266,7 +307,10 @@ impl Context<'_> {
         if self.common.runner == Runner::Idle && !self.common.gated && !self.common.queue.is_empty()
         {
             self.common.runner = Runner::Called;
-            self.effects.push(Effect::StartRunner(self.handle));
+            self.effects.push(match &self.common.listener {
+                Listener::Caller(caller) => Effect::Wake(caller.clone()),
+                Listener::Core | Listener::Nobody => Effect::StartRunner(self.handle),
+            });
             self.arm(Timer::Runner, self.config.runner_ms);
         }
     }

@@ -83,4 +83,7 @@ pub enum Effect {
     },
     /// Start a runner that calls [`super::Engine::take`] until there is nothing left.
     StartRunner(Handle),
+    /// Tell the process that waits, which is named as in its request, to call [`super::Engine::collect`] until there is
+    /// nothing left.
+    Wake(Bytes),
 }

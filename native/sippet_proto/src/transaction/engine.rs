@@ -1,5 +1,6 @@
 //! The engine: the table of transactions, and the steps that messages and timers make in it.
 
+mod callers;
 mod runners;
 mod sends;
 
@@ -9,7 +10,7 @@ use self::runners::Gate;
 use super::client::{self, Client};
 use super::config::Config;
 use super::context::{Alarm, Common, Context, Step, Timer};
-use super::delivery::Runner;
+use super::delivery::{Listener, Runner};
 use super::effect::{Delivery, Effect};
 use super::input::{IncomingRequest, IncomingResponse, Kind, Name};
 use super::invite_client::{self, InviteClient};
@@ -384,6 +385,7 @@ impl Engine {
             return false;
         };
         entry.common.queue.clear();
+        effects.extend(entry.wake());
         self.step(handle, effects, |_, _| Step::Ended);
         true
     }
@@ -422,8 +424,8 @@ impl Engine {
         true
     }
 
-    /// Forgets at most `budget` transactions, without a word to anyone; true when none is left.
-    pub fn clear(&mut self, budget: usize) -> bool {
+    /// Forgets at most `budget` transactions, without a word but to processes that wait; true when none is left.
+    pub fn clear(&mut self, budget: usize, effects: &mut Vec<Effect>) -> bool {
         for _ in 0..budget {
             let Some(entry) = self.entries.pop() else {
                 // Keys and timers without a transaction find nothing.
@@ -431,6 +433,7 @@ impl Engine {
                 return true;
             };
             self.table.remove(entry.common.key);
+            effects.extend(entry.wake());
         }
         false
     }
@@ -542,6 +545,14 @@ impl Engine {
 }
 
 impl Entry {
+    /// What tells the process that waits, if there is one.
+    fn wake(&self) -> Option<Effect> {
+        match &self.common.listener {
+            Listener::Caller(caller) => Some(Effect::Wake(caller.clone())),
+            Listener::Core | Listener::Nobody => None,
+        }
+    }
+
     fn info(&self) -> Option<Info> {
         let (state, bytes) = match &self.machine {
             Machine::InviteClient(m) => (m.state.name(), m.bytes()),

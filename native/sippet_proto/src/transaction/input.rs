@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::delivery::Listener;
 use super::effect::Target;
 use super::key::{Key, KeyMaker, transaction_method};
 use crate::header::Via;
@@ -264,10 +265,12 @@ pub struct OutgoingRequest {
     pub target: Target,
     /// The transport delivers or tells.
     pub reliable: bool,
+    /// Who is told what becomes of it.
+    pub listener: Listener,
 }
 
 impl OutgoingRequest {
-    /// Reduces a request about to be sent.
+    /// Reduces a request about to be sent, of which the core will be told.
     pub fn new(
         message: &Message<'_>,
         keys: &KeyMaker,
@@ -299,6 +302,7 @@ impl OutgoingRequest {
             bytes,
             target,
             reliable,
+            listener: Listener::Core,
         })
     }
 }

@@ -99,6 +99,14 @@ impl InviteClient {
         }
     }
 
+    /// The request, as long as it has no final response.
+    pub fn pending(&self) -> Option<&Bytes> {
+        match self.state {
+            State::Calling | State::Proceeding => Some(&self.request),
+            State::Completed | State::Accepted | State::Terminated => None,
+        }
+    }
+
     pub fn handle(&mut self, event: Event<'_>, cx: &mut Context<'_>) -> Outcome {
         match (self.state, event) {
             (State::Calling | State::Proceeding, Event::Response(response)) => {
@@ -213,17 +221,19 @@ impl InviteClient {
             cx.disarm_machine();
             cx.arm(Timer::M, cx.config.timeout_ms());
         }
-        match self.forks.iter().find(|fork| fork.key == response.fork) {
-            Some(Fork {
-                ack: Some((ack, target)),
-                ..
-            }) => {
-                cx.gauges.absorbed_messages += 1;
-                cx.gauges.retransmissions += 1;
-                cx.transmit_to(ack, target.clone());
-            }
-            Some(Fork { ack: None, .. }) if cx.is_quiet() => cx.deliver_response(response),
-            Some(Fork { ack: None, .. }) => cx.gauges.absorbed_messages += 1,
+        match self.forks.iter().position(|fork| fork.key == response.fork) {
+            Some(index) => match self.forks.get(index).and_then(|fork| fork.ack.as_ref()) {
+                Some((ack, target)) => {
+                    cx.gauges.absorbed_messages += 1;
+                    cx.gauges.retransmissions += 1;
+                    cx.transmit_to(ack, target.clone());
+                }
+                // The first fork is the one that the process which waited has in its hands.
+                None if cx.is_quiet() && !(index == 0 && cx.common.answered) => {
+                    cx.deliver_response(response);
+                }
+                None => cx.gauges.absorbed_messages += 1,
+            },
             None if self.forks.len() < FORK_LIMIT => {
                 self.forks.push(Fork {
                     key: response.fork,

@@ -5,6 +5,7 @@
 //! effects. What the core is owed waits in here until a runner [takes](Engine::take) it.
 
 mod ack;
+mod cancel;
 mod client;
 mod config;
 mod context;
@@ -21,11 +22,12 @@ mod slab;
 
 pub use config::{Config, Timers};
 pub use context::Timer;
+pub use delivery::Listener;
 pub use effect::{Delivery, Destination, Effect, Failure, Flow, Target};
 pub use engine::Engine;
 pub use input::{
     IncomingRequest, IncomingResponse, Kind, Name, OutgoingRequest, OutgoingResponse, Unfit,
 };
 pub use key::{Key, KeyMaker};
-pub use outcome::{Gauges, Info, SendError, Taken, Verdict};
+pub use outcome::{Collected, Gauges, Info, SendError, Taken, Verdict};
 pub use slab::Handle;

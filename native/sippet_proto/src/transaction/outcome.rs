@@ -62,6 +62,21 @@ pub struct Taken {
     pub name: Name,
     /// The core is client of this transaction, not server.
     pub client: bool,
+    /// The status code of a response of this transaction.
+    pub status_code: Option<u16>,
+    /// A CANCEL was asked for before the final response came.
+    pub cancelled: bool,
+}
+
+/// What a process that waits finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Collected {
+    /// A response or a failure. The final one is the last: the transaction knows the process no more.
+    Taken(Box<Taken>),
+    /// Nothing yet.
+    Nothing,
+    /// The transaction was ended by others, or waits for nobody.
+    Gone,
 }
 
 /// What can be told of an open transaction.

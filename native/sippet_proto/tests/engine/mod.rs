@@ -4,9 +4,9 @@
 pub mod text;
 
 use sippet_proto::transaction::{
-    Config, Delivery, Destination, Effect, Engine, Failure, Flow, Handle, IncomingRequest,
-    IncomingResponse, KeyMaker, OutgoingRequest, OutgoingResponse, SendError, Taken, Target,
-    Verdict,
+    Collected, Config, Delivery, Destination, Effect, Engine, Failure, Flow, Handle,
+    IncomingRequest, IncomingResponse, KeyMaker, Listener, OutgoingRequest, OutgoingResponse,
+    SendError, Taken, Target, Verdict,
 };
 use sippet_proto::{Arena, Bytes, Options, parse};
 
@@ -156,11 +156,34 @@ impl Bench {
     }
 
     pub fn send_to(&mut self, text: &str, to: &str) -> Result<Option<Handle>, SendError> {
+        self.send_for(text, to, Listener::Core)
+    }
+
+    /// A process that calls itself `alice` sends a request and waits.
+    pub fn ask(&mut self, text: &str) -> Handle {
+        self.try_ask(text).unwrap()
+    }
+
+    pub fn try_ask(&mut self, text: &str) -> Option<Handle> {
+        let alice = Listener::Caller(Bytes::from_static(b"alice"));
+        self.send_for(text, PEER, alice).ok().flatten()
+    }
+
+    fn send_for(
+        &mut self,
+        text: &str,
+        to: &str,
+        listener: Listener,
+    ) -> Result<Option<Handle>, SendError> {
         let arena = Arena::new();
         let message = parse(text.as_bytes(), &Options::default(), &arena).unwrap();
         let bytes = Bytes::copy_from_slice(text.as_bytes());
         let request =
             OutgoingRequest::new(&message, &self.keys, bytes, target(to), self.reliable).unwrap();
+        let request = OutgoingRequest {
+            listener,
+            ..request
+        };
         let mut effects = Vec::new();
         let result = self.engine.send_request(self.now, request, &mut effects);
         self.perform(effects);
@@ -232,6 +255,33 @@ impl Bench {
         self.perform(effects);
     }
 
+    /// The process that waits takes what there is: a delivery as in the log, `nothing` or `gone`.
+    pub fn collect(&mut self, handle: Handle) -> String {
+        let mut effects = Vec::new();
+        let collected = self.engine.collect(self.now, handle, &mut effects);
+        self.perform(effects);
+        match collected {
+            Collected::Taken(taken) if taken.cancelled => self.describe(&taken) + " after a CANCEL",
+            Collected::Taken(taken) => self.describe(&taken),
+            Collected::Nothing => "nothing".into(),
+            Collected::Gone => "gone".into(),
+        }
+    }
+
+    /// The process that waits dies.
+    pub fn abandon(&mut self, handle: Handle) {
+        let mut effects = Vec::new();
+        self.engine.abandon(self.now, handle, &mut effects);
+        self.perform(effects);
+    }
+
+    pub fn cancel(&mut self, handle: Handle) -> Result<(), SendError> {
+        let mut effects = Vec::new();
+        let result = self.engine.cancel(self.now, handle, &mut effects);
+        self.perform(effects);
+        result
+    }
+
     /// The state of a transaction by the RFC's name; nothing if it is gone.
     pub fn state(&self, handle: Handle) -> Option<&'static str> {
         self.engine.info(handle).map(|info| info.state)
@@ -277,6 +327,10 @@ impl Bench {
                         self.log.push(format!("{} core {line}", self.now));
                         what = self.take(handle);
                     }
+                }
+                Effect::Wake(caller) => {
+                    let caller = String::from_utf8(caller.to_vec()).unwrap();
+                    self.log.push(format!("{} wake {caller}", self.now));
                 }
                 Effect::StartRunner(handle) => {
                     self.log.push(format!("{} run", self.now));

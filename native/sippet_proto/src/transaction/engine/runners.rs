@@ -29,7 +29,7 @@ impl Engine {
             .entries
             .get(handle)
             .is_some_and(|entry| entry.common.runner == Runner::Called);
-        if called {
+        if called && !self.has_caller(handle) {
             self.take(now, handle, effects)
         } else {
             None
@@ -45,7 +45,10 @@ impl Engine {
             cx.disarm(Timer::Runner);
             cx.common.owes_final = false;
             match cx.common.queue.pop_front() {
-                Some(Queued { delivery, .. }) => {
+                Some(Queued {
+                    delivery,
+                    status_code,
+                }) => {
                     cx.common.runner = Runner::Running;
                     cx.common.started = true;
                     cx.common.owes_final =
@@ -56,6 +59,8 @@ impl Engine {
                         delivery,
                         name: cx.common.name.clone(),
                         client,
+                        status_code,
+                        cancelled: cx.common.cancelled,
                     });
                 }
                 None => {

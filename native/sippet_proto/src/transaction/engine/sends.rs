@@ -52,7 +52,7 @@ impl Engine {
         });
     }
 
-    fn send_cancel(
+    pub(super) fn send_cancel(
         &mut self,
         mut cancel: OutgoingRequest,
         effects: &mut Vec<Effect>,
@@ -82,10 +82,15 @@ impl Engine {
             }
             _ => Step::Alive,
         });
-        match released {
-            Some(cancel) => self.begin_client(*cancel, effects).map(Some),
-            None => Ok(None),
-        }
+        let begun = match released {
+            Some(cancel) => Some(self.begin_client(*cancel, effects)?),
+            None => None,
+        };
+        self.with(invite, effects, |machine, cx| {
+            cx.common.cancelled |=
+                matches!(machine, Machine::InviteClient(m) if m.pending().is_some());
+        });
+        Ok(begun)
     }
 
     pub(super) fn begin_client(
@@ -99,7 +104,7 @@ impl Engine {
         if !self.has_room(true) {
             return Err(SendError::TooManyTransactions);
         }
-        let common = Common::new(
+        let mut common = Common::new(
             request.name,
             request.key,
             request.call,
@@ -107,6 +112,7 @@ impl Engine {
             request.reliable,
             self.now,
         );
+        common.listener = request.listener;
         let Some(handle) = self.entries.insert(Entry {
             common,
             machine: Machine::Ended { client: true },

@@ -1,0 +1,83 @@
+//! Processes that wait for the response to their own request. They take what is there for them themselves: there is no
+//! runner, and the core hears nothing of it.
+
+use super::{Engine, Machine};
+use crate::transaction::cancel::build_cancel;
+use crate::transaction::delivery::Listener;
+use crate::transaction::effect::Effect;
+use crate::transaction::outcome::{Collected, SendError};
+use crate::transaction::slab::Handle;
+
+impl Engine {
+    /// The process that waits takes what there is, and says by this that it is done with what it had.
+    ///
+    /// With the final response, or the failure, it is let go: what comes later is no concern of its. Further 2xx to an
+    /// INVITE, which are those of other forks, go to the core.
+    pub fn collect(&mut self, now: u64, handle: Handle, effects: &mut Vec<Effect>) -> Collected {
+        if !self.has_caller(handle) {
+            return Collected::Gone;
+        }
+        let Some(taken) = self.take(now, handle, effects) else {
+            return if self.has_caller(handle) {
+                Collected::Nothing
+            } else {
+                Collected::Gone
+            };
+        };
+        if taken.status_code.is_none_or(|code| code >= 200) {
+            self.with(handle, effects, |_, cx| {
+                cx.common.answered = true;
+                cx.dismiss();
+            });
+            self.sweep(handle, effects);
+        }
+        Collected::Taken(Box::new(taken))
+    }
+
+    /// The process waits no more, or is dead. Its INVITE is cancelled; another request goes on by itself, and nobody is
+    /// told of its end.
+    pub fn abandon(&mut self, now: u64, handle: Handle, effects: &mut Vec<Effect>) {
+        self.advance(now);
+        if !self.has_caller(handle) {
+            return;
+        }
+        self.with(handle, effects, |_, cx| cx.dismiss());
+        // What is no INVITE, or has its final response, there is nothing to do about.
+        let _ = self.cancel(now, handle, effects);
+        self.sweep(handle, effects);
+    }
+
+    /// Cancels an INVITE that was sent, with a CANCEL made of it (§9.1), which waits for the first provisional response.
+    /// Nobody is told of the response to the CANCEL: what it did the INVITE's own final response tells.
+    pub fn cancel(
+        &mut self,
+        now: u64,
+        handle: Handle,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), SendError> {
+        self.advance(now);
+        let Some(entry) = self.entries.get(handle) else {
+            return Err(SendError::NoTransaction);
+        };
+        let Machine::InviteClient(machine) = &entry.machine else {
+            return Err(SendError::NoTransaction);
+        };
+        let Some(invite) = machine.pending() else {
+            return Err(SendError::AlreadyAnswered);
+        };
+        if entry.common.cancelled {
+            return Ok(());
+        }
+        let (target, reliable) = (entry.common.target.clone(), entry.common.reliable);
+        let Some(cancel) = build_cancel(invite, &self.keys, target, reliable) else {
+            return Err(SendError::NoTransaction);
+        };
+        self.send_cancel(cancel, effects).map(|_| ())
+    }
+
+    pub(super) fn has_caller(&self, handle: Handle) -> bool {
+        self.entries
+            .get(handle)
+            .is_some_and(|entry| matches!(entry.common.listener, Listener::Caller(_)))
+    }
+}
