@@ -6,7 +6,10 @@ use sippet_proto::transaction::{
     Collected, Delivery, Flow, Listener, OutgoingRequest, SendError, Target,
 };
 
-use super::{effects_term, failure_term, find, message_term, ok, send, send_error, stopped};
+use super::control::find;
+use super::runner::{failure_term, message_term};
+use super::send::{send, send_error};
+use super::{effects_term, ok, stopped};
 use crate::atoms;
 use crate::flow;
 use crate::scratch;

@@ -1,0 +1,320 @@
+//! Messages from the network.
+
+use rustler::{Env, NifResult, Term};
+use sippet_proto::message::reply::{Reply, Salvage, write_reply};
+use sippet_proto::message::stamp::stamp_received;
+use sippet_proto::message::{Arena, Message, Method, StartLine};
+use sippet_proto::transaction::{
+    Destination, Effect, Flow, IncomingRequest, IncomingResponse, Target, Verdict,
+};
+use sippet_proto::{Bytes, Framing, Options, parse};
+use std::net::SocketAddr;
+
+use super::{ok, stopped};
+use crate::decode::Decoder;
+use crate::stack::{Placed, StackArc};
+use crate::term::Vm;
+use crate::{atoms, flow, scratch};
+
+/// `engine_receive(stack, data, transport, connection, source, reliable, force_rport)`: one datagram, or one message of a
+/// stream.
+#[rustler::nif]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "they are the arguments of the function in Elixir"
+)]
+fn nif_engine_receive<'a>(
+    env: Env<'a>,
+    stack: StackArc,
+    data: Term<'a>,
+    transport: u32,
+    connection: u64,
+    source: Term<'a>,
+    reliable: bool,
+    force_rport: bool,
+) -> NifResult<Term<'a>> {
+    receive_message(
+        env,
+        &stack,
+        data,
+        Flow {
+            transport,
+            connection,
+        },
+        source,
+        reliable,
+        force_rport,
+    )
+}
+
+/// `engine_receive` for long input.
+#[rustler::nif(schedule = "DirtyCpu")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "they are the arguments of the function in Elixir"
+)]
+fn nif_engine_receive_dirty<'a>(
+    env: Env<'a>,
+    stack: StackArc,
+    data: Term<'a>,
+    transport: u32,
+    connection: u64,
+    source: Term<'a>,
+    reliable: bool,
+    force_rport: bool,
+) -> NifResult<Term<'a>> {
+    receive_message(
+        env,
+        &stack,
+        data,
+        Flow {
+            transport,
+            connection,
+        },
+        source,
+        reliable,
+        force_rport,
+    )
+}
+
+fn receive_message<'a>(
+    env: Env<'a>,
+    stack: &StackArc,
+    data: Term<'a>,
+    flow: Flow,
+    source: Term<'a>,
+    reliable: bool,
+    force_rport: bool,
+) -> NifResult<Term<'a>> {
+    let vm = Vm::new(env);
+    let data = vm.bytes(data.into()).ok_or(rustler::Error::BadArg)?;
+    let Some(Destination::Address(source)) = flow::destination(vm, source.into()) else {
+        return Err(rustler::Error::BadArg);
+    };
+    if stack.is_closed() {
+        return Ok(vm.term(stopped(vm)));
+    }
+    let origin = Origin {
+        flow,
+        source,
+        reliable,
+        force_rport,
+    };
+    let mut placed = Vec::new();
+    scratch::with(|arena, _| accept(env, stack, data, &origin, arena, &mut placed));
+    Ok(vm.term(ok(vm, &placed)))
+}
+
+/// Where a message came from, and how.
+struct Origin {
+    flow: Flow,
+    source: SocketAddr,
+    reliable: bool,
+    force_rport: bool,
+}
+
+impl Origin {
+    fn target(&self) -> Target {
+        Target {
+            flow: self.flow,
+            destination: Destination::Address(self.source),
+        }
+    }
+}
+
+fn accept(
+    env: Env<'_>,
+    stack: &StackArc,
+    data: &[u8],
+    origin: &Origin,
+    arena: &Arena,
+    placed: &mut Vec<Placed>,
+) {
+    let counters = &stack.counters;
+    if data.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        counters.keep_alives.add(1);
+        return;
+    }
+    let options = Options {
+        framing: Framing::Datagram,
+        limits: stack.limits,
+        ..Options::default()
+    };
+    let message = match parse(data, &options, arena) {
+        Ok(message) => message,
+        Err(error) => {
+            counters.rejected_messages.add(1);
+            return reply_without_state(stack, data, origin, None, error.status_code(), placed);
+        }
+    };
+    match &message.start_line {
+        StartLine::Request(line) => {
+            let ack = line.method == Method::Ack;
+            counters.received_requests.add(1);
+            if message
+                .headers
+                .cseq
+                .is_none_or(|cseq| cseq.method != line.method)
+            {
+                counters.rejected_messages.add(1);
+                if !ack {
+                    reply_without_state(stack, data, origin, Some(&message), 400, placed);
+                }
+                return;
+            }
+            if stack.core().is_none() {
+                if !ack {
+                    reply_without_state(stack, data, origin, Some(&message), 503, placed);
+                }
+                return;
+            }
+            accept_request(env, stack, data, origin, &message, placed);
+        }
+        StartLine::Status(_) => {
+            counters.received_responses.add(1);
+            accept_response(env, stack, data, origin, &message, placed);
+        }
+    }
+}
+
+fn accept_request(
+    env: Env<'_>,
+    stack: &StackArc,
+    data: &[u8],
+    origin: &Origin,
+    message: &Message<'_>,
+    placed: &mut Vec<Placed>,
+) {
+    let force_rport = origin.force_rport && origin.flow.connection == 0;
+    let mut stamped = Vec::with_capacity(data.len() + 64);
+    // It was parsed, so it has a Via.
+    let Some(via) = stamp_received(&mut stamped, data, origin.source, force_rport) else {
+        return;
+    };
+    let target = flow::response_target(&via, origin.flow, origin.source, force_rport);
+    let request = IncomingRequest::new(
+        message,
+        &stack.keys,
+        Bytes::from(stamped),
+        origin.target(),
+        target,
+        origin.reliable,
+    );
+    let Ok(request) = request else { return };
+    let shard = stack.shard_of(request.call);
+    let mut effects = Vec::new();
+    let verdict = stack.step(env, shard, &mut effects, |engine, now, effects| {
+        engine.handle_request(now, request, effects)
+    });
+    placed.extend(effects.into_iter().map(|effect| (shard, effect)));
+    if let Some(Verdict::Reply(status_code)) = verdict {
+        if status_code == 503 {
+            stack.counters.refused_requests.add(1);
+        }
+        reply_without_state(stack, data, origin, Some(message), status_code, placed);
+    }
+}
+
+fn accept_response(
+    env: Env<'_>,
+    stack: &StackArc,
+    data: &[u8],
+    origin: &Origin,
+    message: &Message<'_>,
+    placed: &mut Vec<Placed>,
+) {
+    let bytes = Bytes::copy_from_slice(data);
+    let Ok(response) = IncomingResponse::new(message, &stack.keys, bytes, origin.target()) else {
+        stack.counters.stray_responses.add(1);
+        return;
+    };
+    let shard = stack.shard_of(response.call);
+    let mut effects = Vec::new();
+    let verdict = stack.step(env, shard, &mut effects, |engine, now, effects| {
+        engine.handle_response(now, response, effects)
+    });
+    placed.extend(effects.into_iter().map(|effect| (shard, effect)));
+    if matches!(verdict, Some(Verdict::Dropped | Verdict::Delivered)) {
+        stack.counters.stray_responses.add(1);
+    }
+}
+
+/// Answers a request without keeping anything (§8.2.7), if enough of it can be read.
+fn reply_without_state(
+    stack: &StackArc,
+    data: &[u8],
+    origin: &Origin,
+    message: Option<&Message<'_>>,
+    status_code: u16,
+    placed: &mut Vec<Placed>,
+) {
+    let mut stamped = Vec::with_capacity(data.len() + 64);
+    let via = stamp_received(&mut stamped, data, origin.source, origin.force_rport);
+    let Some(salvage) = Salvage::scan(&stamped) else {
+        return;
+    };
+    let target = match &via {
+        Some(via) => flow::response_target(via, origin.flow, origin.source, origin.force_rport),
+        None => origin.target(),
+    };
+    let tag = message.and_then(|message| stateless_tag(stack, message));
+    let tag = tag.unwrap_or_else(|| stack.keys.stateless_tag(b"", data, 0, b"").to_tag());
+    let reply = Reply {
+        status_code,
+        reason_phrase: reason_phrase(status_code).as_bytes(),
+        to_tag: Some(&tag),
+        extra: &[],
+    };
+    let mut out = Vec::with_capacity(stamped.len().min(2048));
+    if write_reply(&mut out, &salvage, &reply).is_err() {
+        return;
+    }
+    stack.counters.stateless_replies.add(1);
+    placed.push((
+        0,
+        Effect::Transmit {
+            target,
+            bytes: Bytes::from(out),
+            handle: None,
+        },
+    ));
+}
+
+/// The same for each repetition of a request, and known again in its ACK.
+fn stateless_tag(stack: &StackArc, message: &Message<'_>) -> Option<[u8; 16]> {
+    let headers = &message.headers;
+    let from = headers.from.as_ref()?.tag().unwrap_or_default();
+    let branch = headers.via.as_ref()?.first()?.branch().unwrap_or_default();
+    let key = stack
+        .keys
+        .stateless_tag(from, headers.call_id?, headers.cseq?.number, branch);
+    Some(key.to_tag())
+}
+
+fn reason_phrase(status_code: u16) -> &'static str {
+    match status_code {
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        503 => "Service Unavailable",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        _ => "Bad Request",
+    }
+}
+
+/// `engine_stateless_tag(stack, request)`: the To tag for an answer to this request without a transaction.
+#[rustler::nif]
+fn engine_stateless_tag<'a>(env: Env<'a>, stack: StackArc, request: Term<'a>) -> Term<'a> {
+    let vm = Vm::new(env);
+    vm.term(scratch::with(|arena, _| {
+        match Decoder::new(vm, arena).message(request.into()) {
+            Ok(message) => match stateless_tag(&stack, &message) {
+                Some(tag) => vm.copy(&tag),
+                None => atoms::get().nil.into(),
+            },
+            Err(_) => atoms::get().nil.into(),
+        }
+    }))
+}
