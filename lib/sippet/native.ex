@@ -373,6 +373,10 @@ defmodule Sippet.Native do
   @doc false
   def engine_fail(_engine, _address), do: :erlang.nif_error(:not_loaded)
 
+  # Normal scheduler. For the test of what a fault of the native code costs.
+  @doc false
+  def engine_panic(_engine, _shard), do: :erlang.nif_error(:not_loaded)
+
   # Normal scheduler: at most 64 timers a shard and 128 effects.
   @doc false
   def engine_tick(_engine, _from), do: :erlang.nif_error(:not_loaded)

@@ -56,6 +56,10 @@ defmodule Sippet.Router do
       {:ok, effects} -> perform(stack, effects)
       {:error, :stopped} -> :ok
     end
+  rescue
+    # A fault of the native code is one of ours, not of who received the message. Its shard has begun anew.
+    error in ErlangError ->
+      if error.original == :nif_panicked, do: :ok, else: reraise(error, __STACKTRACE__)
   end
 
   @doc "Sends a request that was found valid."

@@ -98,6 +98,17 @@ pub fn find<'a>(vm: Vm<'a>, stack: &StackArc, key: Raw<'a>) -> Option<Option<Add
     }))
 }
 
+/// `engine_panic(stack, shard)`: what a fault of this library would do, under the lock of a shard; for the test of what
+/// comes after it.
+#[rustler::nif]
+fn engine_panic(env: Env<'_>, stack: StackArc, shard: usize) -> Term<'_> {
+    let vm = Vm::new(env);
+    vm.term(plain_step(env, &stack, shard, |_, _, _| {
+        // Without the hook, which would print.
+        std::panic::resume_unwind(Box::new("asked for"))
+    }))
+}
+
 /// `engine_tick(stack, from)`: a round of the Clock: `{effects, milliseconds to sleep | :infinity, from}`.
 #[rustler::nif]
 fn engine_tick(env: Env<'_>, stack: StackArc, from: usize) -> Term<'_> {
