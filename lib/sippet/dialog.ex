@@ -69,7 +69,7 @@ defmodule Sippet.Dialog do
 
     * storing dialogs, and forgetting those that are `:terminated`
     * timers: no answer at all counts as a 408 (`terminate/1`, then a `bye/2` for an INVITE); a session's expiry
-    * a CANCEL, which is a copy of its INVITE and belongs to no dialog (§9.1), and the 487
+    * a CANCEL, which belongs to no dialog (§9.1): `Sippet.cancel/2` sends it; and the 487
     * a Contact in what makes a dialog: in the INVITE, and in every 101-299 to it
     * one INVITE at a time: 491 and 500 where two cross, offer and answer (§14)
     * the other usages of a dialog: a subscription within it ends without it (RFC 5057)
