@@ -3,15 +3,14 @@ defmodule Sippet do
   A SIP stack: transports below, a core above, and the transactions between them (RFC 3261 §5).
 
       children = [
-        {Sippet, name: :my_stack},
+        {Sippet, name: :my_stack, core: MyApp.Core},
         {Sippet.Transports.UDP, name: :my_stack, port: 5060}
       ]
 
       Supervisor.start_link(children, strategy: :one_for_one)
-      Sippet.register_core(:my_stack, MyApp.Core)
 
   A stack is known by its name, an atom; any number of them run in one VM. The name is also that of the stack's
-  `Registry`. Until a core is registered requests are answered 503.
+  `Registry`. Until it has a core, by the option or by `register_core/2`, requests are answered 503.
   """
 
   use Supervisor
@@ -111,7 +110,11 @@ defmodule Sippet do
     stack = Stack.create(options)
 
     children = [
-      {Registry, name: name, keys: :unique, partitions: System.schedulers_online()},
+      {Registry,
+       name: name,
+       keys: :unique,
+       partitions: System.schedulers_online(),
+       meta: for(core <- List.wrap(options[:core]), do: {:core, core})},
       {Transport.Table, stack},
       {DynamicSupervisor, name: supervisor_name(name), strategy: :one_for_one},
       {Sippet.Transaction.Clock, stack}
@@ -139,6 +142,8 @@ defmodule Sippet do
 
   @doc """
   Makes `module` the core of the stack: the module with the callbacks of `Sippet.Core`. A later call replaces it.
+
+  A stack that its supervisor has started again has forgotten it; the option `:core` of `start_link/1` is kept.
   """
   @spec register_core(sippet, module) :: :ok
   def register_core(sippet, module) when is_atom(sippet) and is_atom(module) do

@@ -67,6 +67,7 @@ defmodule Sippet.Stack do
 
     IO.iodata_to_binary([
       "  * `:name` - the stack's name, an atom; required\n",
+      "  * `:core` - the module of the core, as by `Sippet.register_core/2`; default none\n",
       options,
       "  * `:limits` - what received messages are held to, a keyword list:\n",
       limits,
@@ -88,7 +89,7 @@ defmodule Sippet.Stack do
         raise ArgumentError, "expected :name option to be present"
     end
 
-    known = [:name, :limits | Enum.map(@options, &elem(&1, 0))]
+    known = [:name, :core, :limits | Enum.map(@options, &elem(&1, 0))]
 
     for {key, _value} <- options, key not in known do
       raise ArgumentError, "unknown option #{inspect(key)}, known are: #{inspect(known)}"
@@ -99,8 +100,11 @@ defmodule Sippet.Stack do
         {name, check!(name, kind, Keyword.get(options, name, default))}
       end
 
+    unless is_atom(options[:core]), do: refuse!(:core, "a module", options[:core])
+
     [
       name: options[:name],
+      core: options[:core],
       limits: validate_limits!(Keyword.get(options, :limits, []))
     ] ++ checked
   end
@@ -153,6 +157,7 @@ defmodule Sippet.Stack do
       group_leader: Process.group_leader()
     }
 
+    if options[:core], do: :ok = Native.engine_set_core(stack.engine, options[:core])
     :persistent_term.put({__MODULE__, name}, stack)
     stack
   end

@@ -55,7 +55,9 @@ defmodule Sippet.Integration.LiveAnswersTest do
           {"two different Call-IDs", {~r/Call-ID: .*/, "Call-ID: one\r\nCall-ID: two"}},
           {"a malformed Route", {~r/Max-Forwards: .*/, "Route: sip:a@b, <nowhere"}},
           {"a body shorter than it says (§18.3)", {~r/Content-Length: 0/, "Content-Length: 10"}},
-          {"a Content-Length with a sign", {~r/Content-Length: 0/, "Content-Length: +0"}}
+          {"a Content-Length with a sign", {~r/Content-Length: 0/, "Content-Length: +0"}},
+          {"an escaped NUL, which no answer could copy",
+           {~r/From: /, "From: \"a\\\\" <> <<0>> <> "\" "}}
         ] do
       test "to a request with #{what}" do
         {pattern, replacement} = unquote(Macro.escape(change))

@@ -35,6 +35,45 @@ defmodule Sippet.StackTest do
     refute_received {^stack, :request, _, _}
   end
 
+  defmodule Core do
+    use Sippet.Core
+
+    def receive_request(request, _key) do
+      [{:name, stack}] = :ets.lookup(__MODULE__, :name)
+      Sippet.send(stack, Sippet.Message.to_response(request, 200))
+    end
+  end
+
+  @tag capture_log: true
+  test "a core that is an option is there again when the stack was started again" do
+    name = :"stack_#{System.unique_integer([:positive])}"
+    :ets.new(Core, [:named_table, :public])
+    :ets.insert(Core, {:name, name})
+    start_supervised!({Sippet, name: name, core: Core})
+    Stack.start_udp(name)
+    peer = Peer.open()
+
+    for _ <- 1..2 do
+      assert Registry.meta(name, :core) == {:ok, Core}
+      Peer.send(peer, Stack.address(name), request("OPTIONS", peer))
+      Peer.expect(peer, "SIP/2.0 200 ")
+
+      pid = Process.whereis(Sippet.Stack.supervisor(name))
+      Process.exit(pid, :kill)
+
+      Stack.eventually(fn ->
+        Process.whereis(Sippet.Stack.supervisor(name)) not in [nil, pid] and
+          match?([_], Sippet.Transport.list(name))
+      end)
+    end
+  end
+
+  test "a core that is no module is refused" do
+    assert_raise ArgumentError, ~r/:core to be a module, got: "MyCore"/, fn ->
+      Sippet.start_link(name: :never, core: "MyCore")
+    end
+  end
+
   test "methods of keys are those of the wire, and an ACK has that of its INVITE (§17.2.3)" do
     alias Sippet.Transactions.{Client, Server}
     assert Sippet.Stack.key_parts(Client.Key.new("z9hG4bKa", :options)) == {"z9hG4bKa", "OPTIONS"}

@@ -147,6 +147,11 @@ fn accept(
             return reply_without_state(stack, data, origin, None, error.status_code(), placed);
         }
     };
+    // An escaped NUL may stand in a quoted string, but nothing is written that holds one: no core could answer.
+    if memchr::memchr(0, head(data, &message)).is_some() {
+        counters.rejected_messages.add(1);
+        return reply_without_state(stack, data, origin, Some(&message), 400, placed);
+    }
     match &message.start_line {
         StartLine::Request(line) => {
             let ack = line.method == Method::Ack;
@@ -175,6 +180,14 @@ fn accept(
             accept_response(env, stack, data, origin, &message, placed);
         }
     }
+}
+
+/// What stands before the body.
+fn head<'a>(data: &'a [u8], message: &Message<'_>) -> &'a [u8] {
+    let body = message.body.map_or(data.len(), |body| {
+        (body.as_ptr() as usize).saturating_sub(data.as_ptr() as usize)
+    });
+    data.get(..body).unwrap_or(data)
 }
 
 fn accept_request(
