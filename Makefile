@@ -1,9 +1,10 @@
-# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo; see README.md.
+# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate; see README.md and
+# CONTRIBUTING.md.
 export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test lint demo interop clean
+.PHONY: setup test simulate lint demo interop clean
 
 setup:
 	@bash scripts/setup.sh
@@ -11,6 +12,10 @@ setup:
 test: setup
 	cargo test --locked --workspace
 	mix test
+
+# Networks of engines by seed: the first SEEDS, or the one that SEED names.
+simulate: setup
+	SEEDS="$${SEEDS:-100000}" cargo test --locked --release -p sippet_proto --test simulation -- --nocapture
 
 lint: setup
 	cargo fmt --all --check

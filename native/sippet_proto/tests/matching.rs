@@ -204,10 +204,9 @@ fn a_merged_request_is_refused_only_where_asked_8_2_2_2() {
     ));
 }
 
-#[test]
-fn the_ack_to_an_answer_without_state_is_dropped_8_2_7() {
+/// The To tag that this INVITE is given where it is answered without state.
+fn stateless_tag(invite: &str) -> String {
     let keys = KeyMaker::new(*b"a seed for tests");
-    let invite = invite();
     let arena = Arena::new();
     let message = parse(invite.as_bytes(), &Options::default(), &arena).unwrap();
     let headers = &message.headers;
@@ -219,13 +218,44 @@ fn the_ack_to_an_answer_without_state_is_dropped_8_2_7() {
             headers.via.as_ref().unwrap()[0].branch().unwrap(),
         )
         .to_tag();
-    let tag = String::from_utf8(tag.to_vec()).unwrap();
+    String::from_utf8(tag.to_vec()).unwrap()
+}
+
+#[test]
+fn the_ack_to_an_answer_without_state_is_dropped_8_2_7() {
+    let invite = invite();
+    let tag = stateless_tag(&invite);
     let mut bench = Bench::new();
     let own = ack(&invite, &tag, "z9hG4bK776asdhds");
     assert_eq!(bench.receive(&own), Verdict::Dropped);
     bench.assert_empty();
     let other = ack(&invite, "another", "z9hG4bK776asdhds");
     assert_eq!(bench.receive(&other), Verdict::Delivered);
+}
+
+#[test]
+fn a_client_once_refused_without_state_acknowledges_its_second_answer_17_1_1_3() {
+    // A repetition of the INVITE found room. Its sender has its final response already, and acknowledges by that.
+    let own = ack(&invite(), &stateless_tag(&invite()), "z9hG4bK776asdhds");
+    let mut bench = Bench::new();
+    bench.receive(&invite());
+    bench.respond(&response(&invite(), 486, "a")).unwrap();
+    assert_eq!(bench.receive(&own), Verdict::Dropped);
+    bench.quiet();
+    bench.at(40_000);
+    assert!(bench.log().is_empty(), "timers G and H have stopped");
+    bench.assert_empty();
+
+    // A 2xx is another matter: its ACK has its tag.
+    let mut bench = Bench::new();
+    bench.receive(&invite());
+    bench
+        .respond_until_ack(&response(&invite(), 200, "a"))
+        .unwrap();
+    bench.quiet();
+    assert_eq!(bench.receive(&own), Verdict::Dropped);
+    bench.at(500);
+    assert_eq!(bench.log(), ["500 send 200"]);
 }
 
 #[test]

@@ -216,6 +216,15 @@ impl Engine {
 
     fn handle_ack(&mut self, ack: IncomingRequest, effects: &mut Vec<Effect>) -> Verdict {
         if ack.stateless_ack {
+            // A client that was refused, and whose repetition was not, acknowledges by the refusal's To tag.
+            if let Some(handle) = self.table.get(ack.key).copied() {
+                self.step(handle, effects, |machine, cx| match machine {
+                    Machine::InviteServer(m) => {
+                        server_step(m.handle(invite_server::Event::Ack, cx))
+                    }
+                    _ => Step::Alive,
+                });
+            }
             self.gauges.absorbed_messages += 1;
             return Verdict::Dropped;
         }
