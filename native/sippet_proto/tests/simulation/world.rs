@@ -502,6 +502,7 @@ impl World {
                         self.travel(node, to, bytes, now + late, handle);
                     }
                 }
+                Effect::Wake(caller) => panic!("nobody waits for {caller:?}"),
                 Effect::StartRunner(handle) => {
                     if self.nodes[node].running.contains_key(&handle.to_bits()) {
                         self.ledger
