@@ -53,9 +53,6 @@ fn judge_folder(name: &str) {
     let mut failures = Vec::new();
     let mut judged = 0;
     for row in rows(&folder) {
-        if row["framing"] == "stream" {
-            continue;
-        }
         judged += 1;
         let data = fs::read(folder.join(row["file"].as_str().unwrap())).unwrap();
         let start = Instant::now();
@@ -98,6 +95,10 @@ fn judge(row: &Value, data: &[u8]) -> Result<(), String> {
         ..options
     };
     let whole = parse(data, &whole, &arena);
+    // Where messages end on a stream is the framer's to say; here they only must do no harm.
+    if row["framing"] == "stream" {
+        return Ok(());
+    }
     match row["verdict"].as_str().unwrap() {
         "valid" => {
             check_facts(
