@@ -31,4 +31,4 @@ interop: setup
 	bash test/interop/run.sh
 
 clean:
-	rm -rf _build target bench/_build
+	rm -rf _build target

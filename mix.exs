@@ -154,13 +154,11 @@ defmodule Sippet.MixProject do
   defp elixirc_paths(:test), do: ["lib", "test/support"]
   defp elixirc_paths(_env), do: ["lib"]
 
-  # No package is needed. One that is named here would stop every command where Hex is not installed.
+  # No package is needed. One that is named here would stop every command where Hex is not installed, and one for all
+  # environments would stop them until it is fetched where Hex is.
   defp deps do
     if Code.ensure_loaded?(Hex) do
-      [
-        {:telemetry, "~> 1.0", optional: true},
-        {:ex_doc, "~> 0.31", only: :docs, runtime: false}
-      ]
+      [{:ex_doc, "~> 0.31", only: :docs, runtime: false}]
     else
       []
     end
@@ -172,7 +170,8 @@ defmodule Sippet.MixProject do
       links: %{"GitHub" => @source_url},
       files:
         ~w(lib native/sippet_proto native/sippet_nif .cargo Cargo.toml Cargo.lock mix.exs .formatter.exs
-                guides README.md ARCHITECTURE.md CHANGELOG.md LICENSE)
+                guides README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md
+                SECURITY.md LICENSE)
     ]
   end
 
@@ -180,7 +179,8 @@ defmodule Sippet.MixProject do
     [
       main: "readme",
       source_ref: "v#{@version}",
-      extras: ~w(README.md ARCHITECTURE.md CHANGELOG.md guides/parsing.md guides/security.md)
+      extras: ~w(README.md guides/parsing.md guides/security.md ARCHITECTURE.md CHANGELOG.md
+                CONTRIBUTING.md SECURITY.md)
     ]
   end
 end

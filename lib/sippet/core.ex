@@ -83,7 +83,8 @@ defmodule Sippet.Core do
   @doc false
   defmacro __using__(_options) do
     quote location: :keep do
-      @behaviour Sippet.Core
+      unless Sippet.Core in List.wrap(Module.get_attribute(__MODULE__, :behaviour)),
+        do: @behaviour(Sippet.Core)
 
       @doc false
       def receive_request(_request, _server_key),

@@ -48,7 +48,7 @@ defmodule Sippet.Stack do
     {:max_line_bytes, 8_192, "one header line, its folds included"},
     {:max_values, 256, "values of a list field"},
     {:max_hops, 64, "values of Via, Route and Record-Route"},
-    {:max_parameters, 32, "parameters of a value"},
+    {:max_parameters, 32, "different parameters of a value"},
     {:max_folds, 16, "folds of a field"}
   ]
 

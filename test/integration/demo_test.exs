@@ -454,6 +454,39 @@ defmodule Sippet.Integration.DemoTest do
              ] = lines
     end
 
+    test "goes on serving, with a line a message, until it is ended", context do
+      demo =
+        Port.open({:spawn_executable, System.find_executable("mix")}, [
+          :binary,
+          :stderr_to_stdout,
+          line: 1_000,
+          cd: @root,
+          args: ["run", "examples/demo.exs"],
+          env: [{~c"MIX_ENV", ~c"test"}, {~c"PORT", ~c"0"}, {~c"ADDRESS", ~c"127.0.0.1"}]
+        ])
+
+      {:os_pid, os_pid} = Port.info(demo, :os_pid)
+      on_exit(fn -> System.cmd("kill", ["#{os_pid}"], stderr_to_stdout: true) end)
+
+      [server_port] =
+        Regex.run(~r/port (\d+) /, line_with(demo, "The server listens at 127.0.0.1"),
+          capture: :all_but_first
+        )
+
+      {:ok, socket} = :gen_udp.open(0, [:binary, ip: {127, 0, 0, 1}, active: false])
+      :ok = :gen_udp.connect(socket, {127, 0, 0, 1}, String.to_integer(server_port))
+      {:ok, port} = :inet.port(socket)
+      peer = %{context | socket: socket, port: port, server: "127.0.0.1:#{server_port}"}
+
+      assert status(ask(peer, request(peer, "OPTIONS", "sip:#{peer.server}"))) == 200
+      assert line_with(demo, "OPTIONS sip:") =~ "127.0.0.1 #{port}  OPTIONS sip:#{peer.server}"
+    end
+
+    defp line_with(port, text) do
+      assert_receive {^port, {:data, {:eol, line}}}, 15_000
+      if line =~ text, do: line, else: line_with(port, text)
+    end
+
     test "says that its port is taken, and fails", context do
       assert {output, 1} = demo([{"PORT", "#{context.port}"}, {"ADDRESS", "127.0.0.1"}])
 

@@ -1,4 +1,4 @@
-//! What a stack counts. Counters only grow; `Sippet.Transaction.count/1` and telemetry read them.
+//! What a stack counts. Counters only grow; `Sippet.Transaction.counters/1` reads them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
