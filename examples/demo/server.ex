@@ -69,16 +69,7 @@ defmodule Demo.Server do
   # §9.2: the CANCEL has an answer of its own; the INVITE gets its 487 unless it was answered before.
   def receive_request(%{start_line: %{method: :cancel}} = cancel, invite_key) do
     reply(cancel, 200)
-
-    case :ets.take(@ringing, invite_key) do
-      [{_key, %Message{} = invite}] ->
-        reply(invite, 487)
-
-      _ ->
-        # The call is over; or its callback has only just begun, and finds this.
-        with %{state: :proceeding} <- Sippet.Transaction.info(@stack, invite_key),
-             do: :ets.insert_new(@ringing, {invite_key, :cancelled})
-    end
+    cancel(invite_key)
   end
 
   def receive_request(request, key) do
@@ -87,6 +78,27 @@ defmodule Demo.Server do
       {status_code, headers} -> reply(request, status_code, headers)
     end
   end
+
+  defp cancel(invite_key) do
+    mark = {invite_key, :cancelled}
+
+    case :ets.take(@ringing, invite_key) do
+      [{_key, %Message{} = invite}] ->
+        reply(invite, 487)
+
+      _ ->
+        # It was answered; or its callback has only just begun, and finds the mark. If it rings by now, there is no room for one.
+        cond do
+          not proceeding?(invite_key) -> :ok
+          not :ets.insert_new(@ringing, mark) -> cancel(invite_key)
+          not proceeding?(invite_key) -> :ets.delete_object(@ringing, mark)
+          true -> :ok
+        end
+    end
+  end
+
+  defp proceeding?(key),
+    do: match?(%{state: :proceeding}, Sippet.Transaction.info(@stack, key))
 
   # Here come the answers to the BYE that receive_error/2 sends.
   @impl Sippet.Core

@@ -103,9 +103,9 @@ done
 [ -n "$server" ] || die "the server did not start: $(cat "$work/server.out")"
 
 status=0
-exec_sipp uac 60 -sn uac -m 2000 -r 200 "127.0.0.1:$server" &
+exec_sipp uac 60 -sn uac -m 10000 -r 500 "127.0.0.1:$server" &
 wait "$!" || status=$?
-judge uac "$status" 2000 2
+judge uac "$status" 10000 10
 
 status=0
 exec_sipp options 60 -sf test/interop/options.xml -m 10000 -r 500 "127.0.0.1:$server" &
@@ -113,17 +113,17 @@ wait "$!" || status=$?
 judge options "$status" 10000 10
 
 port="$(free_port)"
-exec_sipp uas 120 -sn uas -m 500 -p "$port" &
+exec_sipp uas 120 -sn uas -m 10000 -p "$port" &
 uas=$!
 for _ in $(seq 50); do
   grep -q ":$(printf '%04X' "$port") " /proc/net/udp && break
   sleep 0.1
 done
 status=0
-CALLS=500 PORT="$port" timeout --kill-after=5 100 mix run test/interop/caller.exs >"$work/caller.out" 2>&1 &
+CALLS=10000 PORT="$port" timeout --kill-after=5 100 mix run test/interop/caller.exs >"$work/caller.out" 2>&1 &
 wait "$!" || status=$?
 wait "$uas" || status=$?
-judge uas "$status" 500 1 "; our caller: $(tr '\n' ' ' <"$work/caller.out")"
+judge uas "$status" 10000 10 "; our caller: $(tr '\n' ' ' <"$work/caller.out")"
 
 # What the server wrote beside its port are errors.
 if [ "$(wc -l <"$work/server.out")" != 1 ]; then
