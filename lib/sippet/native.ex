@@ -1,6 +1,7 @@
 defmodule Sippet.Native do
-  # The only module that names the NIF. Its callers are Sippet.Message and Sippet.URI for the message layer. Each stub
-  # says on which scheduler it runs and what bounds it: a call on a normal scheduler ends within a millisecond.
+  # The only module that names the NIF. Above it are Sippet.Message and Sippet.URI for the message layer, and the modules of
+  # a stack for the engine. Each stub says on which scheduler it runs and what bounds it: a call on a normal scheduler ends
+  # within a millisecond.
   @moduledoc false
 
   alias Sippet.{Message, ParseError, URI, WriteError}
