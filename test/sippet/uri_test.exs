@@ -161,6 +161,14 @@ defmodule Sippet.URITest do
       assert URI.equivalent(changed, to_string(changed))
     end
 
+    test "refuses what is no URI, by text or by its fields" do
+      for bad <- ["bob", "sip:a b", %URI{}, %URI{scheme: "sip"}, %URI{scheme: 5, host: "a"}],
+          {a, b} <- [{bad, "sip:bob@biloxi.com"}, {"sip:bob@biloxi.com", bad}] do
+        assert_raise ArgumentError, ~r/cannot (convert|compare)/, fn -> URI.equivalent(a, b) end
+        assert_raise ArgumentError, fn -> URI.lazy_equivalent(a, b) end
+      end
+    end
+
     test "compares other schemes as text" do
       assert URI.equivalent("urn:service:sos", "URN:service:sos")
       refute URI.equivalent("urn:service:sos", "urn:service:sos.fire")
