@@ -62,6 +62,34 @@ defmodule Sippet.Conformance.CorpusTest do
     end
   end
 
+  # What means the same: other names, spaces, folds, line ends and orders. A variant may have a field of its own, and other
+  # letters in names that nobody knows.
+  test "variants of a message are the same message (§7.3.1)" do
+    rows = Corpus.rows("rfc4475")
+    bases = Map.new(rows, &{&1["name"], &1})
+
+    compared =
+      for %{"variant" => variant, "base" => base} = row <- rows,
+          # These lack a part.
+          variant not in ["cut-half", "no-blank"] do
+        assert {row["name"], meaning(row)} == {row["name"], meaning(bases[base])}
+      end
+
+    IO.puts("corpus: #{length(compared)} variants of rfc4475 compared")
+    assert compared != []
+  end
+
+  defp meaning(row) do
+    message = Message.parse!(row["data"], framing: :datagram)
+
+    headers =
+      for {name, value} <- message.headers, into: %{} do
+        {if(is_binary(name), do: String.downcase(name), else: name), value}
+      end
+
+    {message.start_line, Map.delete(headers, "x-unknown-field"), message.body}
+  end
+
   test "rows with a rule of their own are there" do
     names = for folder <- @folders, row <- Corpus.rows(folder), do: row["name"]
     assert (Map.keys(@beyond_limits) ++ Map.keys(@differing) ++ @not_written) -- names == []
