@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `message` | the functions of the message layer |
 //! | `extension` | header fields alone, typed on demand |
+//! | `hash` | SHA-512/256, which OTP does not have |
 //! | `engine` | the functions of the transaction engine |
 //! | `stack` | shards, runners and outbox of a stack |
 //! | `flow`, `counters` | addresses as terms, what is counted |
@@ -22,6 +23,7 @@ mod engine;
 mod error;
 mod extension;
 mod flow;
+mod hash;
 mod message;
 mod scratch;
 mod stack;
