@@ -309,8 +309,9 @@ defmodule Sippet.DigestAuth.Server do
   defp right(config, credentials, request) do
     %{algorithm: algorithm, nonce: nonce, cnonce: cnonce, uri: uri, qop: qop} = credentials
     {known, username, ha1, data} = user(config, credentials)
-    method = Digest.method(request.start_line.method)
-    ha2 = Digest.ha2(algorithm, method, uri, qop, request.body)
+
+    ha2s =
+      for method <- methods(request), do: Digest.ha2(algorithm, method, uri, qop, request.body)
 
     id =
       case nonce_id(config, algorithm, nonce) do
@@ -323,7 +324,9 @@ defmodule Sippet.DigestAuth.Server do
       |> cnonces(algorithm, id, cnonce)
       |> Enum.map(&Digest.session(algorithm, ha1, nonce, &1))
       |> Enum.find(fn key ->
-        Client.same?(Digest.response(algorithm, key, credentials, ha2), credentials.response)
+        ha2s
+        |> Enum.map(&Digest.response(algorithm, key, credentials, &1))
+        |> Enum.any?(&Client.same?(&1, credentials.response))
       end)
 
     if key != nil and known do
@@ -344,6 +347,10 @@ defmodule Sippet.DigestAuth.Server do
       {:error, :wrong_credentials}
     end
   end
+
+  # An ACK has the credentials of its INVITE (§22.1); some clients make it some of its own.
+  defp methods(%{start_line: %{method: :ack}}), do: ["INVITE", "ACK"]
+  defp methods(%{start_line: %{method: method}}), do: [Digest.method(method)]
 
   # A session goes on with the cnonce that it began with (RFC 7616 §3.4.2); not all clients do so.
   defp cnonces(config, %{session: true}, id, cnonce) when id != nil do
