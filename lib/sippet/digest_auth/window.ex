@@ -39,15 +39,21 @@ defmodule Sippet.DigestAuth.Window do
 
   @doc "Uses a count of a nonce: `:replayed` where it was used, or is too far behind to tell; `:forgotten` below the floor."
   @spec use(t, Nonce.id(), pos_integer, String.t() | nil) :: :ok | :replayed | :forgotten
-  def use(%__MODULE__{table: table} = window, {time, _random} = id, nc, cnonce) do
-    result =
-      case :ets.lookup(table, id) do
-        [] -> insert(window, id, nc, cnonce)
-        [row] -> update(window, row, nc, cnonce)
-      end
+  def use(%__MODULE__{} = window, {time, _random} = id, nc, cnonce) do
+    if time <= floor_time(window) do
+      :forgotten
+    else
+      result = count(window, id, nc, cnonce)
+      # Asked again: who has found no row because it was just removed finds the floor raised.
+      if time <= floor_time(window), do: :forgotten, else: result
+    end
+  end
 
-    # Asked last: who has found no row because it was just removed finds the floor raised.
-    if time <= floor_time(window), do: :forgotten, else: result
+  defp count(window, id, nc, cnonce) do
+    case :ets.lookup(window.table, id) do
+      [] -> insert(window, id, nc, cnonce)
+      [row] -> update(window, row, nc, cnonce)
+    end
   end
 
   defp insert(window, id, nc, cnonce) do
@@ -55,7 +61,7 @@ defmodule Sippet.DigestAuth.Window do
 
     if :ets.insert_new(window.table, {id, nc, 1, remembered(cnonce)}),
       do: :ok,
-      else: use(window, id, nc, cnonce)
+      else: count(window, id, nc, cnonce)
   end
 
   defp remembered(cnonce) when is_binary(cnonce) and byte_size(cnonce) <= @max_cnonce_bytes,
@@ -75,7 +81,7 @@ defmodule Sippet.DigestAuth.Window do
 
         case :ets.select_replace(window.table, [{pattern, [], [new]}]) do
           1 -> :ok
-          0 -> use(window, id, nc, cnonce)
+          0 -> count(window, id, nc, cnonce)
         end
     end
   end
