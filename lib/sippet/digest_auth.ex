@@ -39,8 +39,10 @@ defmodule Sippet.DigestAuth do
   Puts credentials into a request, for the challenges of the response to it.
 
   Both WWW-Authenticate and Proxy-Authenticate are answered, each realm in them once (§22.3): a response that proxies have
-  put together of several may have many. Credentials that the request has for the realm are replaced, others stay.
-  `auth_fun` is called for each realm; if it has credentials for some of them only, those are put in.
+  put together of several may have many. `auth_fun` is called for each realm; if it has credentials for some of them only,
+  those are put in. Credentials that the request has for the realm are replaced. Those for other realms are counted on, as
+  by `continue_request/4`: a proxy that has seen this nonce and count would take them for a replay. Where `auth_fun` has no
+  secret for them they stay.
 
   Of several challenges for one realm the strongest is answered; SHA-256 and SHA-512-256 count as equally strong, and
   among equals the topmost one wins, by which the server says what it prefers (RFC 8760 §2.4). Challenges with another

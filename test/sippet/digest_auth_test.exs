@@ -264,6 +264,27 @@ defmodule Sippet.DigestAuthTest do
     end
   end
 
+  test "credentials for other realms are counted on when a request is sent again (RFC 7616 §3.4)" do
+    proxy =
+      Message.build_response(407)
+      |> Message.put_header(:proxy_authenticate, [
+        {"Digest", %{"realm" => "p", "nonce" => "np", "qop" => "auth"}}
+      ])
+
+    {:ok, first} = DigestAuth.make_request(request(), proxy, &bob/1)
+    {:ok, second} = make_request(first, [challenge()])
+    [{"Digest", before}] = first.headers.proxy_authorization
+    [{"Digest", after_it}] = second.headers.proxy_authorization
+    assert {before["nc"], after_it["nc"]} == {"00000001", "00000002"}
+    assert {before["nonce"], after_it["nonce"]} == {"np", "np"}
+    refute before["response"] == after_it["response"]
+
+    only_here = fn realm -> if realm == "biloxi.com", do: {:ok, "bob", "zanzibar"} end
+    {:ok, second} = make_request(first, [challenge()], [], only_here)
+    assert second.headers.proxy_authorization == first.headers.proxy_authorization
+    assert %{"nonce" => "n"} = credentials(second)
+  end
+
   describe "names" do
     test "are hashed where the server offers that (RFC 7616 §3.4.4)" do
       challenge = Map.merge(challenge(), %{"userhash" => "true", "algorithm" => "SHA-256"})

@@ -65,9 +65,23 @@ defmodule Sippet.DigestAuth.Client do
           do: {place, answer_one(request, place, challenges, auth_fun, options)}
 
     case for({place, {:credentials, credentials}} <- results, do: {place, credentials}) do
-      [] -> refusal(Enum.map(results, &elem(&1, 1)))
-      answers -> {:ok, Enum.reduce(answers, request, &put/2), Enum.map(answers, &elem(&1, 0))}
+      [] ->
+        refusal(Enum.map(results, &elem(&1, 1)))
+
+      answers ->
+        places = Enum.map(answers, &elem(&1, 0))
+        others = used_again(request, places, auth_fun)
+        {:ok, Enum.reduce(others ++ answers, request, &put/2), places}
     end
+  end
+
+  # Each request with a nonce is counted, so also one that is sent again for another realm's sake (RFC 7616 §3.4).
+  defp used_again(request, answered, auth_fun) do
+    for {field, before} <- credentials_of(request),
+        is_map_key(before, "nc") and {field, before["realm"]} not in answered,
+        {:credentials, place, credentials} <-
+          [continue_one(request, {field, before}, auth_fun, options!([]))],
+        do: {place, credentials}
   end
 
   defp supported(places, %{algorithms: names}) do
@@ -87,8 +101,9 @@ defmodule Sippet.DigestAuth.Client do
     end
   end
 
-  defp answer_one(request, {_field, realm} = place, challenges, auth_fun, options) do
-    used = for %{"nonce" => nonce} <- credentials_of(request, place), do: nonce
+  defp answer_one(request, {field, realm}, challenges, auth_fun, options) do
+    used =
+      for {^field, %{"realm" => ^realm, "nonce" => nonce}} <- credentials_of(request), do: nonce
 
     if Enum.any?(challenges, &(&1.nonce in used)) do
       :unknown_nonce
@@ -215,8 +230,11 @@ defmodule Sippet.DigestAuth.Client do
     Message.put_header(request, field, others ++ [{"Digest", credentials}])
   end
 
-  defp credentials_of(%Message{headers: headers}, {field, realm}),
-    do: headers |> Map.get(field) |> Challenge.values() |> Enum.filter(&(&1["realm"] == realm))
+  defp credentials_of(%Message{headers: headers}) do
+    for field <- [:authorization, :proxy_authorization],
+        parameters <- headers |> Map.get(field) |> Challenge.values(),
+        do: {field, parameters}
+  end
 
   @doc """
   Credentials for a request out of those of one before it: the same nonce, counted on, or the `nextnonce` of a response.
@@ -225,9 +243,7 @@ defmodule Sippet.DigestAuth.Client do
           {:ok, Message.request()} | term
   def continue(request, previous, auth_fun, options) do
     results =
-      for field <- [:authorization, :proxy_authorization],
-          before <- previous.headers |> Map.get(field) |> Challenge.values(),
-          do: continue_one(request, {field, before}, auth_fun, options)
+      for before <- credentials_of(previous), do: continue_one(request, before, auth_fun, options)
 
     case for({:credentials, place, credentials} <- results, do: {place, credentials}) do
       [] -> refusal(results)
@@ -244,7 +260,8 @@ defmodule Sippet.DigestAuth.Client do
          {:ok, ha1} <- Digest.ha1(algorithm, username, realm, secret) do
       credentials =
         before
-        |> Map.take(~w(realm algorithm opaque username username* userhash))
+        |> sent_name(username)
+        |> Map.merge(Map.take(before, ~w(realm algorithm opaque)))
         |> Map.put("nonce", parameters.nonce)
         |> complete(request, algorithm, ha1, parameters)
 
@@ -253,6 +270,13 @@ defmodule Sippet.DigestAuth.Client do
   end
 
   defp continue_one(_request, _no_realm, _auth_fun, _options), do: :error
+
+  # A hash or an encoded name stands for the same name again.
+  defp sent_name(%{"userhash" => "true"} = before, _username),
+    do: Map.take(before, ~w(username userhash))
+
+  defp sent_name(%{"username*" => name}, _username), do: %{"username*" => name}
+  defp sent_name(_plain, username), do: %{"username" => username}
 
   defp refused({:ok, username, secret}), do: {:ok, username, secret}
   defp refused(refusal), do: {:refused, refusal}

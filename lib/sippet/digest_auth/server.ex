@@ -233,7 +233,7 @@ defmodule Sippet.DigestAuth.Server do
   Verifies the credentials of a request.
 
   Where a request has several for the realm, those with the newest nonce count. An ACK is verified as the INVITE whose
-  credentials it repeats (§22.1), whatever the age of the nonce and without being counted.
+  credentials it repeats (§22.1), whatever its Request-URI and the age of the nonce, and without being counted.
 
   Returns `{:ok, identity}` or `{:error, error}`; the error says what the request earns, see `challenge/3`.
 
@@ -246,7 +246,7 @@ defmodule Sippet.DigestAuth.Server do
     with {:ok, parameters} <- pick(config, request),
          {:ok, credentials} <- Credentials.read(parameters),
          :ok <- offered(config, credentials),
-         :ok <- same_uri(config, credentials.uri, request.start_line.request_uri),
+         :ok <- same_uri(config, credentials.uri, request.start_line),
          {:ok, identity, id} <- right(config, credentials, request),
          :ok <- fresh(config, credentials, id, request.start_line.method) do
       {:ok, identity}
@@ -294,11 +294,13 @@ defmodule Sippet.DigestAuth.Server do
     end
   end
 
-  defp same_uri(%{check_uri: false}, _text, _request_uri), do: :ok
+  # The ACK to a 2xx goes to the Contact of the 2xx, and its credentials are for where the INVITE went.
+  defp same_uri(_config, _text, %{method: :ack}), do: :ok
+  defp same_uri(%{check_uri: false}, _text, _start_line), do: :ok
 
-  defp same_uri(_config, text, request_uri) do
+  defp same_uri(_config, text, start_line) do
     with {:ok, uri} <- URI.parse(text),
-         true <- URI.equivalent(uri, request_uri) do
+         true <- URI.equivalent(uri, start_line.request_uri) do
       :ok
     else
       _other -> {:error, :uri_mismatch, "uri"}
