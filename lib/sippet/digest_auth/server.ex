@@ -37,6 +37,7 @@ defmodule Sippet.DigestAuth.Server do
     * `:secret` - what nonces are signed with, 32 bytes or more, or a function without arguments that returns them; default
       32 random bytes. Nonces of another server with the same secret and realm are good here too, but each server knows
       only the counts that it has seen
+    * `:clock` - a function that returns the time in milliseconds, for tests; default the system's time
 
   ## The callback
 
@@ -69,32 +70,11 @@ defmodule Sippet.DigestAuth.Server do
 
   use GenServer
 
-  alias Sippet.{DigestAuth, DigestAuthError, Message, URI}
+  alias Sippet.{DigestAuth, DigestAuthError, Message}
+  alias Sippet.DigestAuth.{Algorithm, Config, Digest, Identity, Verification, Window}
   alias Sippet.Message.RequestLine
-  alias Sippet.DigestAuth.{Algorithm, Client, Credentials, Digest, Identity, Nonce, Window}
 
   @sweep_ms 10_000
-
-  @derive {Inspect, only: [:realm, :status_code]}
-  defstruct [
-    :name,
-    :realm,
-    :credentials,
-    :secret,
-    :dummy,
-    :window,
-    :domain,
-    :opaque,
-    status_code: 401,
-    algorithms: ["SHA-256", "MD5"],
-    qop: ["auth"],
-    nonce_lifetime_ms: 300_000,
-    max_nonces: 100_000,
-    userhash: false,
-    charset: false,
-    check_uri: true,
-    clock: &__MODULE__.now/0
-  ]
 
   @typedoc "What the option `:credentials` is; see the module."
   @type credentials ::
@@ -112,7 +92,7 @@ defmodule Sippet.DigestAuth.Server do
   """
   @spec start_link(keyword) :: GenServer.on_start()
   def start_link(options) do
-    config = config!(options)
+    config = Config.new!(options)
     GenServer.start_link(__MODULE__, config, name: config.name)
   end
 
@@ -125,87 +105,10 @@ defmodule Sippet.DigestAuth.Server do
     }
   end
 
-  @known [
-    name: "an atom",
-    realm: "a string",
-    credentials: "a function of two arguments",
-    status_code: "401 or 407",
-    algorithms: "a list of algorithms, not empty",
-    qop: ~s(a list of "auth" and "auth-int"),
-    nonce_lifetime_ms: "a positive number of milliseconds",
-    max_nonces: "a positive integer",
-    domain: "a list of URIs as strings",
-    opaque: "a string",
-    userhash: "a boolean",
-    charset: "a boolean",
-    check_uri: "a boolean",
-    secret: "32 bytes or more, or a function that returns them",
-    clock: "a function without arguments"
-  ]
-
-  defp config!(options) do
-    unless Keyword.keyword?(options),
-      do: raise(ArgumentError, "expected a keyword list of options")
-
-    for key <- [:name, :realm, :credentials], not Keyword.has_key?(options, key) do
-      raise ArgumentError, "expected option #{inspect(key)} to be present"
-    end
-
-    for {key, value} <- options do
-      kind = @known[key] || raise ArgumentError, "unknown option #{inspect(key)}"
-      # Not what was got: a secret may stand in the wrong place.
-      unless good?(key, value), do: raise(ArgumentError, "expected #{inspect(key)} to be #{kind}")
-    end
-
-    config = struct!(__MODULE__, options)
-
-    %{
-      config
-      | algorithms: Enum.map(config.algorithms, &Algorithm.fetch!/1),
-        secret: secret!(config.secret),
-        dummy: Base.encode64(:crypto.strong_rand_bytes(12))
-    }
-  end
-
-  defp good?(:name, value), do: is_atom(value) and value not in [nil, true, false]
-  defp good?(:realm, value), do: is_binary(value)
-  defp good?(:credentials, value), do: is_function(value, 2)
-  defp good?(:status_code, value), do: value in [401, 407]
-  defp good?(:algorithms, value), do: is_list(value) and value != []
-  defp good?(:qop, value), do: is_list(value) and value -- ["auth", "auth-int"] == []
-  defp good?(:domain, value), do: is_list(value) and Enum.all?(value, &is_binary/1)
-  defp good?(:opaque, value), do: is_binary(value)
-  defp good?(:secret, value), do: is_function(value, 0) or secret?(value)
-  defp good?(:clock, value), do: is_function(value, 0)
-
-  defp good?(key, value) when key in [:nonce_lifetime_ms, :max_nonces],
-    do: is_integer(value) and value > 0
-
-  defp good?(_flag, value), do: is_boolean(value)
-
-  defp secret?(value), do: is_binary(value) and byte_size(value) >= 32
-
-  defp secret!(nil), do: :crypto.strong_rand_bytes(32)
-
-  defp secret!(function) when is_function(function) do
-    secret = function.()
-
-    unless secret?(secret),
-      do: raise(ArgumentError, "expected :secret to return 32 bytes or more")
-
-    secret
-  end
-
-  defp secret!(secret), do: secret
-
-  @doc false
-  @spec now() :: non_neg_integer
-  def now, do: System.system_time(:millisecond)
-
   # Both tables go with the process. The process itself only sweeps.
   @impl true
   def init(config) do
-    config = %{config | window: Window.new(config.max_nonces, config.clock.())}
+    config = Config.open(config)
     :ets.new(config.name, [:named_table, :protected, read_concurrency: true])
     :ets.insert(config.name, {:config, config})
     Process.send_after(self(), :sweep, @sweep_ms)
@@ -243,174 +146,8 @@ defmodule Sippet.DigestAuth.Server do
   def verify(name, %Message{start_line: %RequestLine{}} = request) when is_atom(name) do
     config = fetch!(name)
 
-    with {:ok, parameters} <- pick(config, request),
-         {:ok, credentials} <- Credentials.read(parameters),
-         :ok <- offered(config, credentials),
-         :ok <- same_uri(config, credentials.uri, request.start_line),
-         {:ok, identity, id} <- right(config, credentials, request),
-         :ok <- fresh(config, credentials, id, request.start_line.method) do
-      {:ok, identity}
-    else
-      {:error, reason} -> {:error, DigestAuthError.new(reason, config.status_code)}
-      {:error, reason, at} -> {:error, DigestAuthError.new(reason, config.status_code, at)}
-    end
-  end
-
-  defp field(%{status_code: 401}), do: :authorization
-  defp field(%{status_code: 407}), do: :proxy_authorization
-
-  defp pick(config, request) do
-    case Credentials.for_realm(request, field(config), config.realm) do
-      [] ->
-        {:error, :no_credentials}
-
-      several ->
-        if Credentials.ambiguous?(request, field(config)),
-          do: {:error, :malformed},
-          else: {:ok, Enum.max_by(several, &time(config, &1))}
-    end
-  end
-
-  defp time(config, parameters) do
-    with {:ok, algorithm} <- Algorithm.fetch(parameters["algorithm"]),
-         {:ok, {time, _random}} <- nonce_id(config, algorithm, parameters["nonce"] || "") do
-      time
-    else
-      :error -> -1
-    end
-  end
-
-  defp nonce_id(config, algorithm, nonce),
-    do: Nonce.read(config.secret, purpose(config, algorithm), nonce)
-
-  defp purpose(config, algorithm), do: [algorithm.base, 0, config.realm]
-
-  defp offered(config, %{algorithm: algorithm, qop: qop}) do
-    cond do
-      algorithm not in config.algorithms -> {:error, :algorithm, "algorithm"}
-      qop == nil and config.qop != [] -> {:error, :qop, "qop"}
-      qop != nil and qop not in config.qop -> {:error, :qop, "qop"}
-      true -> :ok
-    end
-  end
-
-  # The ACK to a 2xx goes to the Contact of the 2xx, and its credentials are for where the INVITE went.
-  defp same_uri(_config, _text, %{method: :ack}), do: :ok
-  defp same_uri(%{check_uri: false}, _text, _start_line), do: :ok
-
-  defp same_uri(_config, text, start_line) do
-    with {:ok, uri} <- URI.parse(text),
-         true <- URI.equivalent(uri, start_line.request_uri) do
-      :ok
-    else
-      _other -> {:error, :uri_mismatch, "uri"}
-    end
-  end
-
-  # Whether the response is that of somebody who knows the secret. All is computed for everybody before anything is told.
-  defp right(config, credentials, request) do
-    %{algorithm: algorithm, nonce: nonce, cnonce: cnonce, uri: uri, qop: qop} = credentials
-    {known, username, ha1, data} = user(config, credentials)
-
-    ha2s =
-      for method <- methods(request), do: Digest.ha2(algorithm, method, uri, qop, request.body)
-
-    id =
-      case nonce_id(config, algorithm, nonce) do
-        {:ok, id} -> id
-        :error -> nil
-      end
-
-    key =
-      config
-      |> cnonces(algorithm, id, cnonce)
-      |> Enum.map(&Digest.session(algorithm, ha1, nonce, &1))
-      |> Enum.find(fn key ->
-        ha2s
-        |> Enum.map(&Digest.response(algorithm, key, credentials, &1))
-        |> Enum.any?(&Client.same?(&1, credentials.response))
-      end)
-
-    if key != nil and known do
-      {:ok,
-       %Identity{
-         username: username,
-         realm: config.realm,
-         data: data,
-         algorithm: algorithm.name,
-         qop: qop,
-         nonce: nonce,
-         nc: credentials.nc,
-         cnonce: cnonce,
-         uri: uri,
-         key: key
-       }, id}
-    else
-      {:error, :wrong_credentials}
-    end
-  end
-
-  # An ACK has the credentials of its INVITE (§22.1); some clients make it some of its own.
-  defp methods(%{start_line: %{method: :ack}}), do: ["INVITE", "ACK"]
-  defp methods(%{start_line: %{method: method}}), do: [Digest.method(method)]
-
-  # A session goes on with the cnonce that it began with (RFC 7616 §3.4.2); not all clients do so.
-  defp cnonces(config, %{session: true}, id, cnonce) when id != nil do
-    case Window.first_cnonce(config.window, id) do
-      nil -> [cnonce]
-      ^cnonce -> [cnonce]
-      first -> [cnonce, first]
-    end
-  end
-
-  defp cnonces(_config, _algorithm, _id, cnonce), do: [cnonce]
-
-  # {known, username, H(A1), data}. A password is hashed for those that have none, too: one more hash would tell them apart.
-  defp user(config, %{algorithm: algorithm, username: sent}) do
-    asked = if is_tuple(sent), do: Tuple.append(sent, algorithm.name), else: sent
-    {secret, options} = secret(config.credentials.(asked, config.realm))
-    username = Keyword.get(options, :username, if(is_tuple(sent), do: "", else: sent))
-    hashed = if is_tuple(sent), do: Digest.nfc(username), else: sent
-    password = if is_binary(secret), do: secret, else: config.dummy
-    {:ok, ha1} = Digest.ha1(algorithm, hashed, config.realm, password)
-
-    case secret do
-      {:ha1, _stored} ->
-        case Digest.ha1(algorithm, hashed, config.realm, secret) do
-          {:ok, stored} -> {true, username, stored, options[:data]}
-          :error -> {false, username, ha1, nil}
-        end
-
-      secret ->
-        {secret != nil, username, ha1, options[:data]}
-    end
-  end
-
-  defp secret({:ok, secret}), do: secret({:ok, secret, []})
-
-  defp secret({:ok, {:ha1, %{}} = secret, options}) when is_list(options), do: {secret, options}
-
-  defp secret({:ok, secret, options}) when is_binary(secret) and is_list(options),
-    do: {secret, options}
-
-  defp secret(_no_such_user), do: {nil, []}
-
-  # Only who knows the secret comes this far and is told that the nonce is stale (RFC 7616 §3.3).
-  defp fresh(_config, _credentials, nil, _method), do: {:error, :stale_nonce, "nonce"}
-  defp fresh(_config, _credentials, _id, :ack), do: :ok
-
-  defp fresh(config, %{count: count, cnonce: cnonce, algorithm: algorithm}, id, _method) do
-    {time, _random} = id
-
-    if config.clock.() - time > config.nonce_lifetime_ms do
-      {:error, :stale_nonce, "nonce"}
-    else
-      case Window.use(config.window, id, count, if(algorithm.session, do: cnonce)) do
-        :ok -> :ok
-        :replayed -> {:error, :replayed, "nc"}
-        :forgotten -> {:error, :stale_nonce, "nonce"}
-      end
-    end
+    with {:error, reason, parameter} <- Verification.run(config, request),
+         do: {:error, DigestAuthError.new(reason, config.status_code, parameter)}
   end
 
   @doc """
@@ -453,7 +190,7 @@ defmodule Sippet.DigestAuth.Server do
   defp parameters(config, algorithm, stale) do
     pairs = [
       {"realm", config.realm},
-      {"nonce", nonce(config, algorithm)},
+      {"nonce", Config.nonce(config, algorithm)},
       {"algorithm", algorithm.name},
       {"qop", config.qop != [] and Enum.join(config.qop, ",")},
       {"domain", config.domain && Enum.join(config.domain, " ")},
@@ -464,12 +201,6 @@ defmodule Sippet.DigestAuth.Server do
     ]
 
     {"Digest", for({name, value} when is_binary(value) <- pairs, into: %{}, do: {name, value})}
-  end
-
-  # After the floor, below which none is taken.
-  defp nonce(config, algorithm) do
-    time = max(config.clock.(), Window.floor_time(config.window) + 1)
-    Nonce.create(config.secret, purpose(config, algorithm), time)
   end
 
   @doc """
@@ -509,10 +240,11 @@ defmodule Sippet.DigestAuth.Server do
   defp next_nonce(_config, %{session: true}, _identity), do: %{}
 
   defp next_nonce(config, algorithm, %Identity{nonce: nonce, qop: qop}) do
-    {:ok, {time, _random}} = nonce_id(config, algorithm, nonce)
+    half = config.clock.() - div(config.nonce_lifetime_ms, 2)
 
-    if qop == nil or config.clock.() - time > div(config.nonce_lifetime_ms, 2),
-      do: %{"nextnonce" => nonce(config, algorithm)},
-      else: %{}
+    case Config.read_nonce(config, algorithm, nonce) do
+      {:ok, {time, _random}} when qop != nil and time >= half -> %{}
+      _old_or_used_up -> %{"nextnonce" => Config.nonce(config, algorithm)}
+    end
   end
 end
