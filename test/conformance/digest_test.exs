@@ -19,8 +19,14 @@ defmodule Sippet.Conformance.DigestTest do
               "challenge_choice" => []
             }
 
+  if @file_of_vectors == nil do
+    IO.puts("corpus: not found, no digest vector was tried (SIPPET_CORPUS names its place)")
+  end
+
   test "the corpus has vectors" do
-    if Corpus.path() do
+    if @file_of_vectors do
+      IO.puts("corpus: #{length(@corpus["vectors"])} digest vectors tried")
+
       counts =
         for key <- ~w(vectors userhash header_examples challenge_choice), do: length(@corpus[key])
 

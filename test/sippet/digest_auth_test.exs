@@ -459,6 +459,67 @@ defmodule Sippet.DigestAuthTest do
     end
   end
 
+  # RFC 3261 §25.1, RFC 7616 §3.3 to §3.5.
+  test "parameters are written with the quotes that the grammar has, and read back" do
+    challenge = %{
+      "realm" => "a \"b\" \\ c",
+      "nonce" => "n",
+      "domain" => "sip:a",
+      "opaque" => "o",
+      "stale" => "true",
+      "algorithm" => "SHA-256",
+      "qop" => "auth",
+      "charset" => "UTF-8",
+      "userhash" => "true"
+    }
+
+    credentials = %{
+      "username" => "bob",
+      "username*" => "UTF-8''J%C3%A4s",
+      "realm" => "r",
+      "nonce" => "n",
+      "uri" => "sip:a",
+      "response" => "0a",
+      "algorithm" => "MD5",
+      "cnonce" => "c",
+      "opaque" => "",
+      "qop" => "auth",
+      "nc" => "00000001",
+      "userhash" => "true"
+    }
+
+    info = %{
+      "nextnonce" => "n",
+      "qop" => "auth",
+      "rspauth" => "0a",
+      "cnonce" => "c",
+      "nc" => "00000001"
+    }
+
+    quoted = ~w(realm nonce domain opaque username uri response cnonce nextnonce rspauth)
+
+    for {field, name, parameters, quoted} <- [
+          {:www_authenticate, "WWW-Authenticate", challenge, ["qop" | quoted]},
+          {:proxy_authenticate, "Proxy-Authenticate", challenge, ["qop" | quoted]},
+          {:authorization, "Authorization", credentials, quoted},
+          {:proxy_authorization, "Proxy-Authorization", credentials, quoted},
+          {:authentication_info, "Authentication-Info", info, quoted}
+        ] do
+      value = if field == :authentication_info, do: parameters, else: [{"Digest", parameters}]
+      message = Message.put_header(Message.build_response(200), field, value)
+      text = Message.to_string(message)
+      [_, line] = Regex.run(~r/^#{name}: (?:Digest )?(.*)\r$/m, text)
+
+      for {name, value} <- parameters do
+        value = value |> String.replace("\\", "\\\\") |> String.replace("\"", "\\\"")
+        expected = if name in quoted, do: ~s(#{name}="#{value}"), else: "#{name}=#{value}"
+        assert ", #{line}, " =~ ", #{expected}, "
+      end
+
+      assert Message.parse!(text).headers[field] == value
+    end
+  end
+
   test "what comes from the network never raises" do
     values = [
       "",

@@ -466,6 +466,29 @@ defmodule Sippet.DigestAuth.ServerTest do
       assert rows(server) <= 10
     end
 
+    test "is taken at most once, also while nonces are forgotten by others" do
+      server = start(max_nonces: 5, algorithms: ["MD5"])
+
+      answers =
+        for _ <- 1..40, challenge = Server.challenge(server, request()), nc <- 1..5 do
+          {:ok, answered} = answer(request(), challenge, nil, nc: nc)
+          answered
+        end
+
+      taken =
+        (answers ++ answers ++ answers ++ answers)
+        |> Enum.shuffle()
+        |> Task.async_stream(&Server.verify(server, &1), max_concurrency: 32)
+        |> Enum.flat_map(fn
+          {:ok, {:ok, identity}} -> [{identity.nonce, identity.nc}]
+          {:ok, {:error, %{reason: reason}}} when reason in [:replayed, :stale_nonce] -> []
+        end)
+
+      assert taken != []
+      assert Enum.uniq(taken) == taken
+      assert rows(server) <= 5 + 32
+    end
+
     test "is swept away with its nonce" do
       clock = clock()
       server = start(clock: read(clock), nonce_lifetime_ms: 1_000)
