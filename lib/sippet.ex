@@ -52,11 +52,18 @@ defmodule Sippet do
   @typedoc "Why `cancel/2` did not cancel; see there."
   @type cancel_error :: :no_transaction | :already_answered | :too_many_transactions | :stopped
 
+  @typedoc "A name and a secret for `request/3`."
+  @type credentials :: {username :: String.t(), Sippet.DigestAuth.secret()}
+
   @typedoc "An option of `request/3`; see there."
   @type request_option ::
           {:timeout, non_neg_integer | :infinity}
           | {:on_provisional, (response -> any)}
           | {:on_request, (request -> any)}
+          | {:credentials,
+             [{realm :: String.t() | :any, credentials}]
+             | %{optional(String.t() | :any) => credentials}
+             | (realm :: String.t() -> credentials | term)}
           | {:authenticate, (request, response -> {:ok, request} | :error | {:error, term})}
           | {:max_authentications, non_neg_integer}
 

