@@ -61,7 +61,7 @@ defmodule Sippet.DigestAuth.Server do
       `stale=true`, if the password was right.
     * A name that is not known costs the same hashes as a wrong password and gets the same answer, and digests are compared
       in constant time. How long the callback takes is the callback's.
-    * What was not offered is not taken: no weaker algorithm, no qop, no MD5 by default.
+    * What was not offered is not taken: no weaker algorithm, and no credentials without qop where one is asked for.
     * Nothing in a request makes these functions raise. Secrets are not in exceptions, and not in what `inspect/2` shows.
 
   A process started from the options keeps the table of counts. The functions run in the calling process and do not
