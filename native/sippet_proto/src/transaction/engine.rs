@@ -1,6 +1,8 @@
 //! The engine: the table of transactions, and the steps that messages and timers make in it.
 
 mod callers;
+#[cfg(test)]
+mod pairs;
 mod runners;
 mod sends;
 
