@@ -10,15 +10,18 @@ use sippet_proto::transaction::{Config, Handle, Timers, Verdict};
 /// When everything is over.
 const THE_END_MS: u64 = 3_000_000;
 
-/// T1, T2 and T4 of a closed network, and of a slow one (§17.1.1.2); and a T2 that T1 does not double into.
-const FAST: (u64, u64, u64) = (100, 400, 1_000);
-const SLOW: (u64, u64, u64) = (2_000, 4_000, 10_000);
-const ODD: (u64, u64, u64) = (1_000, 3_000, 7_000);
-const DEFAULT: (u64, u64, u64) = (500, 4_000, 5_000);
+/// T1, T2 and T4.
+type Times = (u64, u64, u64);
 
-const ALL: [(u64, u64, u64); 4] = [DEFAULT, FAST, SLOW, ODD];
+/// Of a closed network, and of a slow one (§17.1.1.2); and a T2 that T1 does not double into.
+const FAST: Times = (100, 400, 1_000);
+const SLOW: Times = (2_000, 4_000, 10_000);
+const ODD: Times = (1_000, 3_000, 7_000);
+const DEFAULT: Times = (500, 4_000, 5_000);
 
-fn bench((t1_ms, t2_ms, t4_ms): (u64, u64, u64), reliable: bool) -> Bench {
+const ALL: [Times; 4] = [DEFAULT, FAST, SLOW, ODD];
+
+fn bench((t1_ms, t2_ms, t4_ms): Times, reliable: bool) -> Bench {
     let mut bench = Bench::with(Config {
         timers: Timers {
             t1_ms,
@@ -78,6 +81,42 @@ fn ends_at(bench: &mut Bench, handle: Handle, state: &str, at: u64) {
     bench.at(at);
     assert_eq!(bench.state(handle), None, "at {at}");
     bench.assert_empty();
+}
+
+/// What is repeated from T1 on, doubling up to T2, for 64·T1.
+fn repeated() -> [(Times, Vec<u64>, u64); 4] {
+    [
+        (
+            DEFAULT,
+            vec![
+                0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
+            ],
+            32_000,
+        ),
+        (
+            FAST,
+            vec![
+                0, 100, 300, 700, 1_100, 1_500, 1_900, 2_300, 2_700, 3_100, 3_500, 3_900, 4_300,
+                4_700, 5_100, 5_500, 5_900, 6_300,
+            ],
+            6_400,
+        ),
+        (
+            SLOW,
+            [0].into_iter()
+                .chain(every(2_000, 4_000, 126_000))
+                .collect(),
+            128_000,
+        ),
+        (
+            ODD,
+            [0, 1_000]
+                .into_iter()
+                .chain(every(3_000, 3_000, 63_000))
+                .collect(),
+            64_000,
+        ),
+    ]
 }
 
 #[test]
@@ -173,39 +212,7 @@ fn timer_m_rfc_6026_7_2() {
 
 #[test]
 fn timers_e_and_f_17_1_2_2() {
-    let expected: [(_, Vec<u64>, u64); 4] = [
-        (
-            DEFAULT,
-            vec![
-                0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
-            ],
-            32_000,
-        ),
-        (
-            FAST,
-            vec![
-                0, 100, 300, 700, 1_100, 1_500, 1_900, 2_300, 2_700, 3_100, 3_500, 3_900, 4_300,
-                4_700, 5_100, 5_500, 5_900, 6_300,
-            ],
-            6_400,
-        ),
-        (
-            SLOW,
-            [0].into_iter()
-                .chain(every(2_000, 4_000, 126_000))
-                .collect(),
-            128_000,
-        ),
-        (
-            ODD,
-            [0, 1_000]
-                .into_iter()
-                .chain(every(3_000, 3_000, 63_000))
-                .collect(),
-            64_000,
-        ),
-    ];
-    for (times, sent, end) in expected {
+    for (times, sent, end) in repeated() {
         let told = format!("{end} core timeout");
         let mut unreliable = bench(times, false);
         unreliable.send(&options()).unwrap();
@@ -262,42 +269,6 @@ fn timer_k_17_1_2_2() {
         reliable.receive(&response(&options(), 200, "a"));
         reliable.assert_empty();
     }
-}
-
-/// What is repeated from T1 on, doubling up to T2, for 64·T1.
-fn repeated() -> [((u64, u64, u64), Vec<u64>, u64); 4] {
-    [
-        (
-            DEFAULT,
-            vec![
-                0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
-            ],
-            32_000,
-        ),
-        (
-            FAST,
-            vec![
-                0, 100, 300, 700, 1_100, 1_500, 1_900, 2_300, 2_700, 3_100, 3_500, 3_900, 4_300,
-                4_700, 5_100, 5_500, 5_900, 6_300,
-            ],
-            6_400,
-        ),
-        (
-            SLOW,
-            [0].into_iter()
-                .chain(every(2_000, 4_000, 126_000))
-                .collect(),
-            128_000,
-        ),
-        (
-            ODD,
-            [0, 1_000]
-                .into_iter()
-                .chain(every(3_000, 3_000, 63_000))
-                .collect(),
-            64_000,
-        ),
-    ]
 }
 
 #[test]
