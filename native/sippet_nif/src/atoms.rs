@@ -154,6 +154,8 @@ atoms!(
     target,
     terminated,
     timeout,
+    timeout_forbidden,
+    too_many_forks,
     too_many_transactions,
     transmit,
     transport,

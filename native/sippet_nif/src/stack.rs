@@ -182,9 +182,7 @@ impl Stack {
     ) -> Option<R> {
         let now = self.now();
         let mut engine = self.lock(shard)?;
-        let before = engine.len();
-        let open = usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0);
-        engine.set_elsewhere(open.saturating_sub(before));
+        let before = self.tell_elsewhere(&mut engine);
         let result = run(&mut engine, now, effects);
         self.account(before, engine.len());
         let deadline = engine.next_deadline();
@@ -193,6 +191,14 @@ impl Stack {
             self.wake_for(env, now, deadline);
         }
         Some(result)
+    }
+
+    /// How many transactions a shard holds; it is told how many the others do.
+    fn tell_elsewhere(&self, engine: &mut Engine) -> usize {
+        let held = engine.len();
+        let open = usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0);
+        engine.set_elsewhere(open.saturating_sub(held));
+        held
     }
 
     /// Keeps the sum of what the shards hold.
@@ -241,7 +247,7 @@ impl Stack {
             let Some(mut engine) = self.lock(shard) else {
                 continue;
             };
-            let before = engine.len();
+            let before = self.tell_elsewhere(&mut engine);
             let more = engine.handle_timeout(self.now(), TIMERS_A_HOLD, &mut effects);
             self.account(before, engine.len());
             let deadline = engine.next_deadline();
