@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `message` | the functions of the message layer |
 //! | `extension` | header fields alone, typed on demand |
+//! | `sdp` | session descriptions |
 //! | `engine` | the functions of the transaction engine |
 //! | `stack` | shards, runners and outbox of a stack |
 //! | `flow`, `counters` | addresses as terms, what is counted |
@@ -24,6 +25,7 @@ mod extension;
 mod flow;
 mod message;
 mod scratch;
+mod sdp;
 mod stack;
 mod term;
 mod words;
@@ -31,7 +33,9 @@ mod words;
 rustler::init!("Elixir.Sippet.Native", load = load);
 
 fn load<'a>(env: rustler::Env<'a>, words: rustler::Term<'a>) -> bool {
-    atoms::load(env) && words::Words::are_ours(term::Vm::new(env), words.into())
+    atoms::load(env)
+        && atoms::sdp::load(env)
+        && words::Words::are_ours(term::Vm::new(env), words.into())
 }
 
 /// The version of this library, the same as that of the application it was built with.
