@@ -38,4 +38,4 @@ interop: setup
 	bash test/interop/run.sh
 
 clean:
-	rm -rf _build target
+	rm -rf _build target native/fuzz/target

@@ -73,7 +73,7 @@ defmodule Sippet.OfferAnswer do
     * `:session_name` (`"-"`), `:bandwidths`, `:attributes` - those of the session; by default those of `:previous`
 
   Codecs without a payload type get the static one, else the number that the stream had for them in `:previous`, else one
-  that is free in the whole description; RFC 3551 §6, RFC 9143 §10.1.1.
+  that is free in the whole description; RFC 3551 §6, RFC 9143 §9.1.1.
 
   An unknown option, a wrong value, or more codecs than there are payload types raise `ArgumentError`.
   """

@@ -3,7 +3,7 @@ defmodule Sippet.OfferAnswerTest do
   use ExUnit.Case, async: true
 
   import Sippet.OfferAnswer
-  import Sippet.Test.Descriptions, only: [audio: 2, audio: 3, video: 2, video: 3, connection: 1]
+  import Sippet.Test.Descriptions, only: [audio: 2, audio: 3, video: 2, connection: 1]
 
   alias Sippet.OfferAnswer.{Capability, Codec, Error}
   alias Sippet.SDP
@@ -544,6 +544,10 @@ defmodule Sippet.OfferAnswerTest do
         answer = String.replace(@multicast, from, to)
         assert [%Error{reason: ^reason, media: 0}] = errors(offer, offered(answer))
       end
+
+      # What the offer does not say, the answer may.
+      open = String.replace(@multicast, "a=ptime:20\n", "")
+      assert check_answer(offered(open), offered(@multicast)) == :ok
     end
 
     test "every reason has its sentence and its section" do

@@ -111,7 +111,7 @@ defmodule Sippet.OfferAnswer.Answer do
   defp payload_type(_theirs, %Codec{payload_type: own}, :own) when own != nil, do: own
   defp payload_type(theirs, _ours, _numbers), do: theirs.payload_type
 
-  # Retransmission of a codec that is not there (RFC 4588 §8.1).
+  # Retransmission of a codec that is not there (RFC 4588 §8).
   defp orphan?(%Codec{name: name, parameters: parameters}, kept) when is_binary(parameters) do
     with true <- String.downcase(name, :ascii) == "rtx",
          [number] <- Regex.run(~r/(?:^|;) *apt=([0-9]{1,3})/, parameters, capture: :all_but_first) do

@@ -75,7 +75,7 @@ defmodule Sippet.OfferAnswer.Rules do
   end
 
   defp multicast(offer, offered, answer, answered, index) do
-    timed = fn media -> {SDP.attribute(media, :ptime), SDP.attribute(media, :maxptime)} end
+    kept? = fn theirs, ours -> theirs in [nil, [], ours] end
 
     errors(index,
       multicast_address:
@@ -84,7 +84,9 @@ defmodule Sippet.OfferAnswer.Rules do
       multicast_direction: SDP.direction(offer, offered) == SDP.direction(answer, answered),
       multicast_formats: answered.formats -- offered.formats == [],
       multicast_parameters:
-        timed.(offered) == timed.(answered) and offered.bandwidths == answered.bandwidths
+        kept?.(SDP.attribute(offered, :ptime), SDP.attribute(answered, :ptime)) and
+          kept?.(SDP.attribute(offered, :maxptime), SDP.attribute(answered, :maxptime)) and
+          kept?.(offered.bandwidths, answered.bandwidths)
     )
   end
 

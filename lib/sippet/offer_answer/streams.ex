@@ -44,7 +44,7 @@ defmodule Sippet.OfferAnswer.Streams do
 
   def multicast?(nil), do: false
 
-  @doc "Is this the address that nothing is to be sent to (RFC 3264 §8.4, RFC 6337 §5.3.1)?"
+  @doc "Is this the address that nothing is to be sent to (RFC 3264 §8.4)?"
   @spec unspecified?(Connection.t() | nil) :: boolean
   def unspecified?(%Connection{address: address}), do: address in ["0.0.0.0", "::"]
   def unspecified?(nil), do: false

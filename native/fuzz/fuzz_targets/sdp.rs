@@ -19,8 +19,14 @@ fuzz_target!(|data: &[u8]| {
     };
     assert_eq!(is_strict, session.defects.is_empty());
     let mut out = Vec::new();
-    session.write(&mut out).expect("what was read can be written");
-    if session.defects.iter().all(|defect| defect.reason.keeps_bytes()) {
+    session
+        .write(&mut out)
+        .expect("what was read can be written");
+    if session
+        .defects
+        .iter()
+        .all(|defect| defect.reason.keeps_bytes())
+    {
         assert_eq!(out, data);
     }
     // Line ends may make it longer than the limits.
