@@ -41,6 +41,28 @@ defmodule Sippet.Test.Descriptions do
   @spec video(:inet.port_number(), [String.t() | {String.t(), 0..127}], keyword) :: Capability.t()
   def video(port, codecs, fields \\ []), do: capability("video", port, codecs, fields)
 
+  @doc "An offer of alice, or any description, by its lines from the first `a=` or `m=` on; without defects."
+  @spec offered(String.t()) :: SDP.t()
+  def offered(lines) do
+    text = """
+    v=0
+    o=alice 1 5 IN IP4 192.0.2.1
+    s=-
+    c=IN IP4 192.0.2.1
+    t=0 0
+    #{lines}\
+    """
+
+    %{SDP.parse!(text) | defects: []}
+  end
+
+  @doc "What bob answers."
+  @spec answered(SDP.t(), [Capability.t()], keyword) :: SDP.t()
+  def answered(offer, capabilities, options \\ []) do
+    bob = %Origin{username: "bob", session_id: "2", session_version: 8, address: "192.0.2.2"}
+    Sippet.OfferAnswer.answer(offer, capabilities, [origin: bob] ++ options)
+  end
+
   defp capability(type, port, codecs, fields) do
     codecs =
       for codec <- codecs do
