@@ -177,10 +177,16 @@ defmodule Sippet.Sim do
 
   @doc """
   The specification of a simulation under a supervisor, `start_supervised!/1` for instance. Its id is `{Sippet.Sim, name}`.
+
+  One that ends is not started again: its stacks would be missing.
   """
   @spec child_spec(keyword) :: Supervisor.child_spec()
   def child_spec(options) do
-    %{id: {__MODULE__, options[:name]}, start: {__MODULE__, :start_link, [options]}}
+    %{
+      id: {__MODULE__, options[:name]},
+      start: {__MODULE__, :start_link, [options]},
+      restart: :temporary
+    }
   end
 
   @doc """
@@ -310,7 +316,7 @@ defmodule Sippet.Sim do
   @doc """
   A drawing of all messages, a line each: when it was sent, between whom, and when it arrives, or why it does not.
 
-                :caller                                   :callee
+                :caller                                  :callee
              0  |-- INVITE sip:bob@10.0.0.2 -------------x|  lost
            500  |-- INVITE sip:bob@10.0.0.2 ------------->|  520
            520  |<- 200 OK (INVITE) ----------------------|  540

@@ -25,7 +25,7 @@ defmodule Sippet.Sim.Ladder do
     labels =
       for {transmission, label} <- labelled do
         {left, right} = span(transmission, columns)
-        div(String.length(label) + 8, max(right - left, 1)) + 1
+        div(String.length(label) + 6, max(right - left, 1)) + 1
       end
 
     Enum.max(labels ++ Enum.map(names, &(String.length(&1) + 2)))
@@ -77,7 +77,7 @@ defmodule Sippet.Sim.Ladder do
 
   defp arrow(label, width, false, arrives) do
     tip = if arrives, do: "<-", else: "x-"
-    tip <> String.pad_trailing("- #{label} ", width - 2, "-")
+    tip <> String.pad_trailing(" #{label} ", width - 2, "-")
   end
 
   defp arrives?(transmission), do: match?({:arrives, _times}, transmission.fate)

@@ -9,7 +9,7 @@ defmodule Sippet.Sim.Server do
   alias Sippet.Sim.{Link, Mailbox, Node, Rest, Transmission}
 
   # What comes to an end takes fewer steps at one instant, and less than a day until nothing is left.
-  @most_at_once 100_000
+  @most_at_once 50_000
   @longest_ms 86_400_000
 
   @enforce_keys [:seed, :link, :limit_ms]
@@ -229,7 +229,7 @@ defmodule Sippet.Sim.Server do
         monitor = Process.monitor(pid)
         answer = %{limit_ms: state.limit_ms, now: state.now, rest: state.rest}
         drive = {pid, alias, monitor}
-        {:reply, answer, %{state | drive: drive, at_once: 0, begun_at: state.now}}
+        {:reply, answer, %{state | drive: drive, begun_at: state.now}}
     end
   end
 
