@@ -86,10 +86,10 @@ defmodule Sippet.Sim do
   to say alive and waiting for a message, or dead:
 
     * what callbacks have started, and what was started by these
-    * what the test has started, its tasks for instance
+    * what the test has started, by `start_supervised!/1` too, and its tasks
     * who sends by a stack
-    * what `track/2` names, and their children: supervisors and servers that were there before, under
-      `start_supervised!/1` for instance. A core's messages to such a process are not known, so it must be named.
+    * what `track/2` names, and their children: the supervisors and servers of an application that was there before. What
+      a core sends to such a process is not seen, so it must be named.
     * whom any of these wait for in a call
 
   `settle/1` does the same without moving the time, and runs the callbacks that are due.
@@ -249,8 +249,8 @@ defmodule Sippet.Sim do
   end
 
   @doc """
-  Names a process that the core may leave work to: a pid, or a name, which need not be there yet. Its children are waited
-  for too, so that a supervisor stands for all that are under it.
+  Names a process that the core may leave work to and that the test has not started: a pid, or a name, which need not be
+  there yet. Its children are waited for too, so that a supervisor stands for all that are under it.
   """
   @spec track(sim, GenServer.server()) :: :ok
   def track(sim, process), do: Server.call(sim, {:track, process})

@@ -25,6 +25,26 @@ defmodule Sippet.Sim.WorkTest do
     end
   end
 
+  # Starts a process that does not descend from the test, as those of an application do not.
+  defp elsewhere(start) do
+    test = self()
+
+    {_pid, monitor} =
+      spawn_monitor(fn ->
+        spawn(fn ->
+          {:ok, pid} = start.()
+          send(test, {:started, pid})
+          monitor = Process.monitor(test)
+          # It ends with the test.
+          receive do: ({:DOWN, ^monitor, _, _, _} -> Process.exit(pid, :kill))
+        end)
+      end)
+
+    assert_receive {:DOWN, ^monitor, _, _, _}
+    assert_receive {:started, pid}
+    pid
+  end
+
   # A caller, and a callee whose core does this with each request; one OPTIONS has been sent.
   defp pair(handler, options \\ []) do
     sim = start([delay: 10] ++ options)
@@ -86,22 +106,22 @@ defmodule Sippet.Sim.WorkTest do
 
     test "by a server that is named, also one that is started again" do
       worker = :"worker_#{System.unique_integer([:positive])}"
-      start_supervised!(%{id: worker, start: {Worker, :start_link, [[name: worker]]}})
+      elsewhere(fn -> Worker.start_link(name: worker) end)
 
       {sim, caller, callee} =
         pair(fn name, request, _key -> Worker.answer(worker, name, request) end)
 
       Sim.track(sim, worker)
       Sim.advance(sim, 1_000)
-      :ok = stop_supervised(worker)
-      start_supervised!(%{id: worker, start: {Worker, :start_link, [[name: worker]]}})
+      :ok = GenServer.stop(worker)
+      elsewhere(fn -> Worker.start_link(name: worker) end)
       :ok = Sippet.send(caller, request("OPTIONS"))
       Sim.advance(sim, 60_000)
       assert times(sim, callee, 200) == [10, 1_010]
     end
 
     test "by the children of a supervisor that is named, those of later too" do
-      supervisor = start_supervised!({Task.Supervisor, []})
+      supervisor = elsewhere(fn -> Task.Supervisor.start_link() end)
 
       {sim, caller, callee} =
         pair(fn name, request, _key ->
@@ -118,12 +138,12 @@ defmodule Sippet.Sim.WorkTest do
     end
 
     test "by a server that is asked, which nobody has named" do
-      slow = start_supervised!({Agent, fn -> nil end})
+      slow = elsewhere(fn -> Agent.start_link(fn -> nil end) end)
 
       {sim, _caller, callee} =
         pair(fn name, request, _key ->
           Task.start(fn ->
-            Agent.get(slow, fn _state -> Enum.each(1..200_000, &:erlang.phash2/1) end)
+            Agent.get(slow, fn _state -> Enum.each(1..1_000_000, &:erlang.phash2/1) end)
 
             Sippet.send(name, Message.to_response(request, 200))
           end)
