@@ -1,6 +1,4 @@
 defmodule Sippet.Sim do
-  alias Sippet.Sim.{Driver, Ladder, Link, Server, Transmission}
-
   @moduledoc """
   Stacks on virtual time, joined by a bad network, for the tests of a core.
 
@@ -115,6 +113,8 @@ defmodule Sippet.Sim do
       end
   """
 
+  alias Sippet.Sim.{Driver, Ladder, Link, Server, Transmission}
+
   @typedoc "A simulation: its process, or the name of it."
   @type sim :: GenServer.server()
 
@@ -145,7 +145,7 @@ defmodule Sippet.Sim do
       raise ArgumentError, "expected options to be a keyword list, got: #{inspect(options)}"
     end
 
-    {own, link} = Keyword.split(options, Keyword.keys(@options |> Enum.map(&{elem(&1, 0), nil})))
+    {own, link} = Keyword.split(options, Enum.map(@options, &elem(&1, 0)))
     own = for {name, default, _text} <- @options, do: {name, Keyword.get(own, name, default)}
 
     unless is_integer(own[:seed]) do

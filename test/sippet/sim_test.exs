@@ -214,7 +214,6 @@ defmodule Sippet.SimTest do
                  1000  |-- BYE sip:callee@10.0.0.2 ---->|  1010
                  1010  |<- 200 OK (BYE) ----------------|  1020
              """
-             |> String.replace(~r/^           /m, "")
   end
 
   describe "a core that fails" do
@@ -438,6 +437,7 @@ defmodule Sippet.SimTest do
       assert Sippet.Transaction.count(name) == 0
     end
 
+    @tag capture_log: true
     test "leaves nothing where it is killed" do
       Process.flag(:trap_exit, true)
       {:ok, sim} = Sim.start_link()

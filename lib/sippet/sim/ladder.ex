@@ -82,7 +82,11 @@ defmodule Sippet.Sim.Ladder do
 
   defp arrives?(transmission), do: match?({:arrives, _times}, transmission.fate)
 
-  defp fate(%{fate: {:arrives, times}}), do: Enum.map_join(times, " ", &"#{&1}")
+  defp fate(%{fate: {:arrives, times}, from: from, to: to}) do
+    itself = if from == to, do: "  to itself", else: ""
+    Enum.join(times, " ") <> itself
+  end
+
   defp fate(%{fate: {:refused, reason}}), do: "#{reason}"
 
   defp fate(%{fate: :nowhere, destination: {ip, port}}),

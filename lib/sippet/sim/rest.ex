@@ -1,7 +1,7 @@
 defmodule Sippet.Sim.Rest do
   # Tells when the processes that a core leaves work to have done it: when all of them wait at one instant. Whoever has a
-  # message that it waits for does not wait. They are those that are named, the callbacks, the process that moves the time, and whoever descends from one
-  # of these; and whatever they wait for: the processes that they monitor.
+  # message that it waits for does not wait. They are those that are named, the callbacks, the process that moves the time,
+  # and whoever descends from one of these; and whomever they ask: the processes that they monitor.
   #
   # They are looked at twice. One that waits both times and has done nothing between waited all the while: so all did, at
   # any instant between the two looks. What else is to be known is found out then.
