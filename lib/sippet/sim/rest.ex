@@ -15,12 +15,12 @@ defmodule Sippet.Sim.Rest do
   # How often to look without a pause.
   @eager 200
 
-  defstruct family: MapSet.new(), seen: MapSet.new(), roots: [], version: -1
+  defstruct family: MapSet.new(), seen: MapSet.new(), names: [], version: -1
 
   @type t :: %__MODULE__{
           family: MapSet.t(pid),
           seen: MapSet.t(pid),
-          roots: [GenServer.server()],
+          names: [GenServer.server()],
           version: integer
         }
 
@@ -91,22 +91,26 @@ defmodule Sippet.Sim.Rest do
   end
 
   defp renew(rest, :same), do: rest
-  defp renew(rest, {version, roots}), do: named(%{rest | version: version, roots: roots})
+
+  defp renew(rest, {version, roots}) do
+    {pids, names} = Enum.split_with(roots, &is_pid/1)
+    join(%{rest | version: version, names: names}, Enum.filter(pids, &local?/1))
+  end
+
+  # Their children may have been passed over.
+  defp join(rest, pids) do
+    case Enum.reject(pids, &MapSet.member?(rest.family, &1)) do
+      [] -> rest
+      new -> %{rest | family: MapSet.union(rest.family, MapSet.new(new)), seen: MapSet.new()}
+    end
+  end
 
   # A name may be another process's by now.
   defp named(rest) do
-    new =
-      for root <- rest.roots,
-          pid = if(is_pid(root), do: root, else: GenServer.whereis(root)),
-          is_pid(pid) and node(pid) == node(),
-          not MapSet.member?(rest.family, pid),
-          do: pid
-
-    # Their children may have been passed over.
-    if new == [],
-      do: rest,
-      else: %{rest | family: MapSet.union(rest.family, MapSet.new(new)), seen: MapSet.new()}
+    join(rest, for(name <- rest.names, pid = GenServer.whereis(name), local?(pid), do: pid))
   end
+
+  defp local?(pid), do: is_pid(pid) and node(pid) == node()
 
   # A process has one parent for life, so it is looked at once. Who was dead before has no children left to be found.
   defp discover(rest) do
@@ -221,7 +225,7 @@ defmodule Sippet.Sim.Rest do
   defp servers(monitors) do
     for {:process, server} <- monitors,
         pid = if(is_pid(server), do: server, else: GenServer.whereis(server)),
-        is_pid(pid) and node(pid) == node(),
+        local?(pid),
         do: pid
   end
 end

@@ -245,8 +245,13 @@ defmodule Sippet.Sim.Server do
   def handle_call({:roots, version}, _from, %{roots_version: version} = state),
     do: {:reply, :same, state}
 
-  def handle_call({:roots, _version}, _from, state),
-    do: {:reply, {state.roots_version, MapSet.to_list(state.roots)}, state}
+  # The dead are told once: their children may live.
+  def handle_call({:roots, _version}, _from, state) do
+    alive =
+      for root <- state.roots, not is_pid(root) or alive?(root), into: MapSet.new(), do: root
+
+    {:reply, {state.roots_version, MapSet.to_list(state.roots)}, %{state | roots: alive}}
+  end
 
   def handle_call({:next, until}, _from, state) do
     {step, state} = take_next(state, until)
@@ -319,6 +324,8 @@ defmodule Sippet.Sim.Server do
   defp resolve_other(state, host) do
     with :error <- Map.fetch(state.hosts, host), do: {:error, :nxdomain}
   end
+
+  defp alive?(pid), do: node(pid) == node() and Process.alive?(pid)
 
   defp tester(state, pid), do: %{state | testers: MapSet.put(state.testers, pid)}
 
