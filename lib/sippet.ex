@@ -128,8 +128,9 @@ defmodule Sippet do
        partitions: System.schedulers_online(),
        meta: for(core <- List.wrap(options[:core]), do: {:core, core})},
       {Transport.Table, stack},
-      {DynamicSupervisor, name: supervisor_name(name), strategy: :one_for_one},
-      {Sippet.Transaction.Clock, stack}
+      {DynamicSupervisor, name: supervisor_name(name), strategy: :one_for_one}
+      # In a simulation time is what the test makes of it.
+      | if(stack.sim, do: [], else: [{Sippet.Transaction.Clock, stack}])
     ]
 
     Supervisor.init(children, strategy: :one_for_one)

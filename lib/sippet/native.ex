@@ -540,6 +540,14 @@ defmodule Sippet.Native do
   @doc false
   def engine_tick(_engine, _from), do: :erlang.nif_error(:not_loaded)
 
+  # Normal scheduler, constant time. Of a simulation only.
+  @doc false
+  def engine_set_time(_engine, _now_ms), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one lock a shard, and a look at each process that runs or waits. Of a simulation only.
+  @doc false
+  def engine_outlook(_engine), do: :erlang.nif_error(:not_loaded)
+
   # Normal scheduler: at most 1024 slots and 100 transactions.
   @doc false
   def engine_list(_engine, _shard, _slot), do: :erlang.nif_error(:not_loaded)

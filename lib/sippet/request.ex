@@ -5,7 +5,7 @@ defmodule Sippet.Request do
   @moduledoc false
 
   alias Sippet.DigestAuth.Retry
-  alias Sippet.{Message, Native, Router, Stack}
+  alias Sippet.{Message, Native, Router, Sim, Stack}
   alias Sippet.Transactions.Client
 
   # A wake-up may be lost with the process that had it in hand; the engine then gives it out again. This is for a stack that
@@ -150,7 +150,8 @@ defmodule Sippet.Request do
           {:ok, Message.response()} | {:error, Sippet.request_error()}
   def run(stack, request, options) do
     validate!(request)
-    deadline = deadline(request.start_line.method, options)
+    if stack.sim, do: Sim.Server.admit!(stack.sim)
+    deadline = deadline(stack, request.start_line.method, options)
     ask(%__MODULE__{stack: stack, options: options, deadline: deadline}, request, 0)
   end
 
@@ -191,7 +192,7 @@ defmodule Sippet.Request do
   end
 
   defp ask_again(waiting, request, asked) do
-    if expired?(waiting.deadline), do: {:error, :timeout}, else: ask(waiting, request, asked)
+    if expired?(waiting), do: {:error, :timeout}, else: ask(waiting, request, asked)
   end
 
   defp validate!(%Message{start_line: %{method: method}} = request)
@@ -218,16 +219,29 @@ defmodule Sippet.Request do
   defp refuse!(expected, got),
     do: raise(ArgumentError, "expected #{expected}, got: #{inspect(got)}")
 
-  defp deadline(method, options) do
+  defp deadline(stack, method, options) do
     default = if method == :invite, do: @invite_timeout_ms, else: :infinity
 
     case Map.get(options, :timeout, default) do
       :infinity -> :infinity
-      timeout_ms -> now() + timeout_ms
+      timeout_ms -> now(stack) + timeout_ms
     end
   end
 
-  defp now, do: System.monotonic_time(:millisecond)
+  defp now(%Stack{sim: nil}), do: System.monotonic_time(:millisecond)
+  defp now(%Stack{sim: sim}), do: Sim.Server.now(sim)
+
+  @doc "Tells a process that waits that there is something, or that its stack has stopped."
+  @spec wake(Stack.t(), reference) :: :ok
+  def wake(%Stack{sim: nil}, caller), do: wake_process(caller)
+  def wake(%Stack{sim: sim}, caller), do: Sim.Server.ready(sim, {:wake, caller})
+
+  @doc false
+  @spec wake_process(reference) :: :ok
+  def wake_process(caller) do
+    send(caller, {caller, :wake})
+    :ok
+  end
 
   # One transaction: `{:final, response, why it was cancelled or false}` or `{:error, reason}`.
   defp attempt(waiting, request) do
@@ -241,6 +255,7 @@ defmodule Sippet.Request do
       # From here on nothing comes, and what has come goes.
       :erlang.unalias(caller)
       flush(caller)
+      if waiting.stack.sim, do: Sim.Server.forget(waiting.stack.sim, caller)
     end
   end
 
@@ -261,20 +276,33 @@ defmodule Sippet.Request do
   end
 
   defp loop(%{caller: caller} = waiting) do
+    patience = patience(waiting)
+
     receive do
       {^caller, :wake} -> collect(waiting)
     after
-      patience(waiting.deadline) ->
-        if expired?(waiting.deadline),
+      patience ->
+        if expired?(waiting),
           do: give_up(waiting, :timeout),
           else: collect(waiting)
     end
   end
 
-  defp expired?(deadline), do: deadline != :infinity and now() >= deadline
+  defp expired?(%{deadline: :infinity}), do: false
+  defp expired?(%{deadline: deadline, stack: stack}), do: now(stack) >= deadline
 
-  defp patience(:infinity), do: @check_ms
-  defp patience(deadline), do: (deadline - now()) |> max(0) |> min(@check_ms)
+  # A simulation wakes it at its deadline.
+  defp patience(%{stack: %{sim: sim}} = waiting) when sim != nil do
+    case Sim.Server.wait(sim, waiting.caller, waiting.deadline) do
+      :ok -> @check_ms
+      :expired -> 0
+    end
+  end
+
+  defp patience(%{deadline: :infinity}), do: @check_ms
+
+  defp patience(%{deadline: deadline, stack: stack}),
+    do: (deadline - now(stack)) |> max(0) |> min(@check_ms)
 
   defp collect(%{stack: stack} = waiting) do
     case Native.engine_collect(stack.engine, waiting.address) do
@@ -319,7 +347,7 @@ defmodule Sippet.Request do
 
     case Router.cancel(waiting.stack, Client.Key.new(waiting.request)) do
       {:error, :too_many_transactions} ->
-        loop(%{waiting | why: why, deadline: now() + @retry_ms})
+        loop(%{waiting | why: why, deadline: now(waiting.stack) + @retry_ms})
 
       _ ->
         collect(%{waiting | why: why, deadline: :infinity})
