@@ -4,6 +4,7 @@ defmodule Sippet.Stack do
   @moduledoc false
 
   alias Sippet.{Native, Router}
+  alias Sippet.Message.Tag
   alias Sippet.Transactions.{Client, Server}
 
   @enforce_keys [:name, :supervisor, :engine, :limits, :transports, :log_budget, :group_leader]
@@ -164,6 +165,7 @@ defmodule Sippet.Stack do
       sim: sim
     }
 
+    :ok = Tag.make_key()
     if options[:core], do: :ok = Native.engine_set_core(stack.engine, options[:core])
     :persistent_term.put({__MODULE__, name}, stack)
     stack

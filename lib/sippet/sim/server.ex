@@ -6,7 +6,6 @@ defmodule Sippet.Sim.Server do
   use GenServer
 
   alias Sippet.{Native, Stack}
-  alias Sippet.Message.Tag
   alias Sippet.Sim.{Link, Mailbox, Node, Rest, Transmission}
 
   # What comes to an end takes fewer steps at one instant, and less than a day until nothing is left.
@@ -132,9 +131,6 @@ defmodule Sippet.Sim.Server do
   def init(options) do
     # Its stacks are linked to it, and end with it in good order.
     Process.flag(:trap_exit, true)
-
-    # The first tag of a VM makes their key, for which processes may wait for each other by the clock on the wall.
-    _ = Tag.of_request(%{})
 
     {:ok,
      %__MODULE__{
