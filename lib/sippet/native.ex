@@ -42,6 +42,13 @@ defmodule Sippet.Native do
            pos_integer}
           | nil
 
+  @typedoc """
+  `t:limits/0` with `max_stream_message_bytes` and `max_stream_message_ms` behind.
+  """
+  @type stack_limits ::
+          {pos_integer, pos_integer, pos_integer, pos_integer, pos_integer, pos_integer,
+           pos_integer, pos_integer, pos_integer}
+
   @doc false
   def load do
     path = Path.join([priv_dir(), "native", "sippet_nif"])
@@ -136,6 +143,40 @@ defmodule Sippet.Native do
     end
   end
 
+  @doc """
+  Compares two URIs, or texts of such; nil where one is none. Dirty above 16 KiB. Bounded by their bytes.
+  """
+  @spec equivalent_uris(URI.t() | String.t(), URI.t() | String.t(), boolean) :: boolean | nil
+  def equivalent_uris(a, b, lazy) do
+    result =
+      if uri_size(a) + uri_size(b) <= @max_normal_bytes,
+        do: nif_equivalent_uris(a, b, lazy),
+        else: nif_equivalent_uris_dirty(a, b, lazy)
+
+    if is_boolean(result), do: result
+  end
+
+  # Of pieces, those that can be taken apart into many.
+  defp uri_size(text) when is_binary(text), do: byte_size(text)
+
+  defp uri_size(%{parameters: parameters, headers: headers}),
+    do: piece_size(parameters) + piece_size(headers)
+
+  defp piece_size(piece) when is_binary(piece), do: byte_size(piece)
+  defp piece_size(_none), do: 0
+
+  @doc """
+  The messages of a stream, as far as they have come; dirty above 16 KiB. Bounded by the bytes, and by the message that
+  they complete.
+  """
+  @spec framer_push(reference, binary, integer) ::
+          {[Sippet.Transport.Framer.frame()], integer | nil}
+  def framer_push(framer, data, now) do
+    if byte_size(data) <= @max_normal_bytes,
+      do: nif_framer_push(framer, data, now),
+      else: nif_framer_push_dirty(framer, data, now)
+  end
+
   @doc "The reasons of `Sippet.ParseError`. Normal scheduler, constant time."
   @spec parse_reasons() :: [atom]
   def parse_reasons, do: :erlang.nif_error(:not_loaded)
@@ -183,6 +224,30 @@ defmodule Sippet.Native do
   # Normal scheduler.
   @doc false
   def nif_write_uri(_uri), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 16 KiB.
+  @doc false
+  def nif_equivalent_uris(_a, _b, _lazy), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_equivalent_uris_dirty(_a, _b, _lazy), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def framer_new(_limits), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 16 KiB, and a copy of the message that they complete.
+  @doc false
+  def nif_framer_push(_framer, _data, _now), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_framer_push_dirty(_framer, _data, _now), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def framer_expect_pong(_framer), do: :erlang.nif_error(:not_loaded)
 
   # The transaction engine. Each call takes one lock for one step; what it costs is told by the size of the message, so the
   # same bound holds as above. The terms are those of native/sippet_nif/src/engine.rs.
@@ -236,6 +301,11 @@ defmodule Sippet.Native do
         _force_rport
       ),
       do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: bounded by the head of a message within the limits.
+  @doc false
+  def engine_reject(_engine, _head, _transport, _connection, _source, _status_code),
+    do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler: bounded by the head that the program made; a body above 16 KiB is dirty.
   @doc false

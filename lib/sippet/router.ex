@@ -62,6 +62,25 @@ defmodule Sippet.Router do
       if error.original == :nif_panicked, do: :ok, else: reraise(error, __STACKTRACE__)
   end
 
+  @doc """
+  Takes the head of a message that a stream has broken off in, in the process that received it: if it is enough of a
+  request, that gets an answer of this status code, by its connection.
+  """
+  @spec reject_message(
+          Stack.t(),
+          Transport.t(),
+          non_neg_integer,
+          Transport.remote(),
+          binary,
+          Sippet.Message.StatusLine.status_code()
+        ) :: :ok
+  def reject_message(stack, %Transport{id: id}, connection, remote, head, status_code) do
+    case Native.engine_reject(stack.engine, head, id, connection, remote, status_code) do
+      {:ok, effects} -> perform(stack, effects)
+      {:error, :stopped} -> :ok
+    end
+  end
+
   @doc "Sends a request that was found valid."
   @spec send_request(Stack.t(), Message.t()) :: :ok | {:error, Sippet.send_error()}
   def send_request(stack, message) do

@@ -6,13 +6,14 @@ defmodule Sippet.Stack do
   alias Sippet.{Native, Router}
   alias Sippet.Transactions.{Client, Server}
 
-  @enforce_keys [:name, :supervisor, :engine, :transports, :log_budget, :group_leader]
+  @enforce_keys [:name, :supervisor, :engine, :limits, :transports, :log_budget, :group_leader]
   defstruct @enforce_keys
 
   @type t :: %__MODULE__{
           name: atom,
           supervisor: pid,
           engine: reference,
+          limits: Native.stack_limits(),
           transports: :ets.tid(),
           log_budget: :atomics.atomics_ref(),
           group_leader: pid
@@ -43,13 +44,16 @@ defmodule Sippet.Stack do
 
   # name, default, what it is
   @limits [
-    {:max_message_bytes, 65_536, "a datagram or message"},
+    {:max_message_bytes, 65_536, "bytes of a datagram"},
     {:max_fields, 256, "header fields"},
     {:max_line_bytes, 8_192, "one header line, its folds included"},
     {:max_values, 256, "values of a list field"},
     {:max_hops, 64, "values of Via, Route and Record-Route"},
     {:max_parameters, 32, "different parameters of a value"},
-    {:max_folds, 16, "folds of a field"}
+    {:max_folds, 16, "folds of a field"},
+    {:max_stream_message_bytes, 1_048_576, "bytes of a message on a stream"},
+    {:max_stream_message_ms, 10_000,
+     "milliseconds from the first byte of a message on a stream to its last"}
   ]
 
   @doc "The options of `Sippet.start_link/1` as a Markdown list."
@@ -152,6 +156,7 @@ defmodule Sippet.Stack do
       name: name,
       supervisor: self(),
       engine: Native.engine_new(shards, seed, config(options), limits),
+      limits: limits,
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
       log_budget: :atomics.new(1, signed: false),
       group_leader: Process.group_leader()

@@ -23,8 +23,6 @@ defmodule Sippet.URI do
       "sip:alice@atlanta.com:5070;transport=tcp"
   """
 
-  alias Sippet.URI.Comparison
-
   defstruct scheme: nil,
             userinfo: nil,
             authority: nil,
@@ -32,6 +30,8 @@ defmodule Sippet.URI do
             headers: nil,
             host: nil,
             port: nil
+
+  defguardp is_uri(uri) when is_binary(uri) or is_struct(uri, __MODULE__)
 
   @type t :: %__MODULE__{
           scheme: String.t() | nil,
@@ -128,7 +128,7 @@ defmodule Sippet.URI do
       false
   """
   @spec equivalent(t | String.t(), t | String.t()) :: boolean
-  def equivalent(a, b), do: Comparison.equivalent?(parse!(a), parse!(b), :strict)
+  def equivalent(a, b), do: equivalent?(a, b, false)
 
   @doc """
   Tells whether two URIs are equivalent when an omitted port or transport counts as its default.
@@ -141,7 +141,19 @@ defmodule Sippet.URI do
       false
   """
   @spec lazy_equivalent(t | String.t(), t | String.t()) :: boolean
-  def lazy_equivalent(a, b), do: Comparison.equivalent?(parse!(a), parse!(b), :lazy)
+  def lazy_equivalent(a, b), do: equivalent?(a, b, true)
+
+  defp equivalent?(a, b, lazy) when is_uri(a) and is_uri(b) do
+    case Sippet.Native.equivalent_uris(a, b, lazy) do
+      nil -> refuse_uri(parse!(a), parse!(b))
+      equivalent -> equivalent
+    end
+  end
+
+  # Both are URIs by their type, and one of them is none by what it holds.
+  defp refuse_uri(a, b) do
+    raise ArgumentError, "cannot compare #{inspect(a)} with #{inspect(b)}: one is no URI"
+  end
 
   @doc """
   Writes parameters as `:parameters` holds them, escaped. A `nil` is a parameter without a value.
@@ -305,15 +317,13 @@ defmodule Sippet.URI do
     end
   end
 
-  @doc false
-  @spec hex_pair(binary) :: {byte, binary} | :error
-  def hex_pair(<<high, low, rest::binary>>) do
+  defp hex_pair(<<high, low, rest::binary>>) do
     with high when is_integer(high) <- hex_digit(high),
          low when is_integer(low) <- hex_digit(low),
          do: {high * 16 + low, rest}
   end
 
-  def hex_pair(_short), do: :error
+  defp hex_pair(_short), do: :error
 
   defp hex_digit(char) when char in ?0..?9, do: char - ?0
   defp hex_digit(char) when char in ?A..?F, do: char - ?A + 10

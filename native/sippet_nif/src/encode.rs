@@ -14,7 +14,7 @@ use crate::error;
 use crate::term::{Datagram, Raw, Vm, string};
 use crate::words::Words;
 
-pub use uri::{default_port, uri};
+pub use uri::uri;
 
 /// What every part needs.
 pub struct Encoder<'e, 'a> {

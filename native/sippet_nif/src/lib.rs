@@ -5,6 +5,7 @@
 //! | `message` | the functions of the message layer |
 //! | `extension` | header fields alone, typed on demand |
 //! | `engine` | the functions of the transaction engine |
+//! | `framer` | messages out of streams |
 //! | `stack` | shards, runners and outbox of a stack |
 //! | `flow`, `counters` | addresses as terms, what is counted |
 //! | `encode`, `decode` | messages as terms, terms as messages |
@@ -22,6 +23,7 @@ mod engine;
 mod error;
 mod extension;
 mod flow;
+mod framer;
 mod message;
 mod scratch;
 mod stack;

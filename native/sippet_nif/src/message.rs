@@ -1,6 +1,7 @@
 //! The functions of the message layer. Each has a twin for a dirty scheduler; `Sippet.Native` chooses by size.
 
 use rustler::{Atom, Env, NifResult, Term};
+use sippet_proto::uri::Comparison;
 use sippet_proto::{Framing, Limits, Mode, Options};
 
 use crate::atoms;
@@ -87,9 +88,23 @@ fn options<'a>(vm: Vm<'a>, framing: Atom, mode: Atom, limits: Raw<'a>) -> Option
     })
 }
 
-/// The seven bounds in the order of [`Limits`].
-pub fn limits<'a>(vm: Vm<'a>, tuple: Raw<'a>) -> Option<Limits> {
-    let bounds = vm.tuple_of::<7>(tuple)?;
+/// The bounds of a message alone, in the order of [`Limits`].
+fn limits<'a>(vm: Vm<'a>, tuple: Raw<'a>) -> Option<Limits> {
+    message_limits(vm, vm.tuple_of::<7>(tuple)?)
+}
+
+/// All bounds in the order of [`Limits`].
+pub fn stack_limits<'a>(vm: Vm<'a>, tuple: Raw<'a>) -> Option<Limits> {
+    let bounds = vm.tuple_of::<9>(tuple)?;
+    let [.., bytes, milliseconds] = bounds;
+    Some(Limits {
+        max_stream_message_bytes: usize::try_from(vm.number(*bytes)?).ok()?,
+        max_stream_message_ms: u64::try_from(vm.number(*milliseconds)?).ok()?,
+        ..message_limits(vm, bounds)?
+    })
+}
+
+fn message_limits<'a>(vm: Vm<'a>, bounds: &[Raw<'a>]) -> Option<Limits> {
     let bound = |index: usize| usize::try_from(vm.number(*bounds.get(index)?)?).ok();
     Some(Limits {
         max_message_bytes: bound(0)?,
@@ -99,6 +114,7 @@ pub fn limits<'a>(vm: Vm<'a>, tuple: Raw<'a>) -> Option<Limits> {
         max_hops: bound(4)?,
         max_parameters: bound(5)?,
         max_folds: bound(6)?,
+        ..Limits::DEFAULT
     })
 }
 
@@ -163,6 +179,35 @@ fn nif_write_uri<'a>(env: Env<'a>, uri: Term<'a>) -> Term<'a> {
         };
         vm.tuple([atoms.error.into(), reason.into()])
     }))
+}
+
+/// `nif_equivalent_uris(a, b, lazy)`: true, false, or `error` where one of the two, a URI or its text, is none.
+#[rustler::nif]
+fn nif_equivalent_uris<'a>(a: Term<'a>, b: Term<'a>, lazy: bool) -> Atom {
+    equivalent_uris(a, b, lazy)
+}
+
+/// `nif_equivalent_uris` for long input.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn nif_equivalent_uris_dirty<'a>(a: Term<'a>, b: Term<'a>, lazy: bool) -> Atom {
+    equivalent_uris(a, b, lazy)
+}
+
+fn equivalent_uris<'a>(a: Term<'a>, b: Term<'a>, lazy: bool) -> Atom {
+    let vm = Vm::new(a.get_env());
+    let atoms = atoms::get();
+    let comparison = match lazy {
+        true => Comparison::Lazy,
+        false => Comparison::Strict,
+    };
+    scratch::with(|arena, _| {
+        let a = decode::uri(vm, arena, a.into());
+        match (a, decode::uri(vm, arena, b.into())) {
+            (Ok(a), Ok(b)) if a.is_equivalent(&b, comparison) => atoms.true_,
+            (Ok(_), Ok(_)) => atoms.false_,
+            _ => atoms.error,
+        }
+    })
 }
 
 /// The atoms that `parse` can give as a reason.

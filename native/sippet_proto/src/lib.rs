@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod framing;
 pub mod grammar;
 pub mod header;
 pub mod limits;
@@ -16,6 +17,7 @@ pub mod uri;
 
 pub use bytes::Bytes;
 pub use error::{Defect, ParseError, Reason, WriteError, WriteReason};
+pub use framing::{Frame, Framer};
 pub use limits::Limits;
 pub use message::parse::{Framing, Mode, Options, parse};
 pub use message::{Arena, List, Message};

@@ -3,7 +3,7 @@
 /// The bounds of one message. Beyond one of them parsing stops with an error, in any mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes in all.
+    /// Bytes in all of a datagram, or of a message that is parsed alone.
     pub max_message_bytes: usize,
     /// Header field lines, continuation lines not counted.
     pub max_fields: usize,
@@ -17,6 +17,10 @@ pub struct Limits {
     pub max_parameters: usize,
     /// Continuation lines of one header field (§7.3.1).
     pub max_folds: usize,
+    /// Bytes in all of a message on a stream.
+    pub max_stream_message_bytes: usize,
+    /// Milliseconds from the first byte of a message on a stream to its last.
+    pub max_stream_message_ms: u64,
 }
 
 impl Limits {
@@ -29,6 +33,8 @@ impl Limits {
         max_hops: 64,
         max_parameters: 32,
         max_folds: 16,
+        max_stream_message_bytes: 1024 * 1024,
+        max_stream_message_ms: 10_000,
     };
 }
 

@@ -1,9 +1,13 @@
 //! URIs as header fields hold them: split, not decoded (§19.1).
 
+mod comparison;
+
 use memchr::memchr;
 
 use crate::error::Reason;
 use crate::grammar;
+
+pub use comparison::{Comparison, default_port};
 
 /// A URI in its pieces, nothing unescaped.
 ///

@@ -10,7 +10,9 @@ use serde_json::Value;
 use sippet_proto::header::{Contact, NameAddr, param};
 use sippet_proto::message::lines::Lines;
 use sippet_proto::message::validate::validate;
-use sippet_proto::{Arena, Framing, Limits, Message, Mode, Options, Reason, Uri, parse};
+use sippet_proto::{
+    Arena, Frame, Framer, Framing, Limits, Message, Mode, Options, Reason, Uri, parse,
+};
 
 /// Rows that are valid by their index but larger than our default limits: refused, and taken with other limits.
 const BEYOND_LIMITS: &[(&str, Reason, &str)] = &[
@@ -26,11 +28,22 @@ const BEYOND_LIMITS: &[(&str, Reason, &str)] = &[
     ),
 ];
 
+/// Limits with which they are taken.
+const WIDER: Limits = Limits {
+    max_hops: 128,
+    max_line_bytes: 64 * 1024,
+    ..Limits::DEFAULT
+};
+
 const DATAGRAM: Options = Options {
     framing: Framing::Datagram,
     mode: Mode::Lenient,
     limits: Limits::DEFAULT,
 };
+
+fn beyond_limits(name: &str) -> Option<&'static (&'static str, Reason, &'static str)> {
+    BEYOND_LIMITS.iter().find(|(beyond, ..)| *beyond == name)
+}
 
 fn corpus() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
@@ -52,6 +65,7 @@ fn judge_folder(name: &str) {
     let folder = corpus.join(name);
     let mut failures = Vec::new();
     let mut judged = 0;
+    let mut framed = 0;
     for row in rows(&folder) {
         judged += 1;
         let data = fs::read(folder.join(row["file"].as_str().unwrap())).unwrap();
@@ -59,11 +73,16 @@ fn judge_folder(name: &str) {
         if let Err(why) = judge(&row, &data) {
             failures.push(format!("{}: {why}", row["name"]));
         }
+        match judge_framing(&row, &data) {
+            Ok(is_framed) => framed += usize::from(is_framed),
+            Err(why) => failures.push(format!("{}: {why}", row["name"])),
+        }
         if start.elapsed() > Duration::from_secs(1) {
             failures.push(format!("{}: slow", row["name"]));
         }
     }
-    println!("{name}: {judged} rows judged");
+    println!("{name}: {judged} rows judged, {framed} of them as streams too");
+    assert!(framed > 0, "nothing framed in {name}");
     assert!(judged > 0, "no rows in {name}");
     assert!(failures.is_empty(), "{name}:\n{}", failures.join("\n"));
 }
@@ -72,13 +91,12 @@ fn judge(row: &Value, data: &[u8]) -> Result<(), String> {
     let arena = Arena::new();
     let name = row["name"].as_str().unwrap();
     let mut options = DATAGRAM;
-    if let Some((_, reason, _)) = BEYOND_LIMITS.iter().find(|(beyond, ..)| *beyond == name) {
+    if let Some((_, reason, _)) = beyond_limits(name) {
         let error = parse(data, &options, &arena).map(|_| ()).unwrap_err();
         if error.reason != *reason || error.status_code() != 513 {
             return Err(format!("refused for another reason: {error}"));
         }
-        options.limits.max_hops = 128;
-        options.limits.max_line_bytes = 64 * 1024;
+        options.limits = WIDER;
     }
     let result = parse(data, &options, &arena);
     // None of these may panic, whatever the verdict.
@@ -95,7 +113,7 @@ fn judge(row: &Value, data: &[u8]) -> Result<(), String> {
         ..options
     };
     let whole = parse(data, &whole, &arena);
-    // Where messages end on a stream is the framer's to say; here they only must do no harm.
+    // Where messages end on a stream is the framer's to say, in `judge_framing`; here they only must do no harm.
     if row["framing"] == "stream" {
         return Ok(());
     }
@@ -115,6 +133,96 @@ fn judge(row: &Value, data: &[u8]) -> Result<(), String> {
         },
         "either" => Ok(()),
         other => Err(format!("unknown verdict {other}")),
+    }
+}
+
+/// Streams, and every valid datagram with a Content-Length, which must be framed alike in pieces of any size. Tells whether it was
+/// one of these.
+fn judge_framing(row: &Value, data: &[u8]) -> Result<bool, String> {
+    let verdict = row["verdict"].as_str().unwrap();
+    let expect = &row["expect"];
+    let is_stream = row["framing"] == "stream";
+    if !is_stream && (verdict != "valid" || !expect["content_length"].is_u64()) {
+        return Ok(false);
+    }
+    let limits = match beyond_limits(row["name"].as_str().unwrap()) {
+        Some(_) => WIDER,
+        None => Limits::DEFAULT,
+    };
+    let found = framed(data, data.len(), limits);
+    for length in [1, 2, 3, 7] {
+        if framed(data, length, limits) != found {
+            return Err(format!("framed otherwise in pieces of {length}"));
+        }
+    }
+    match (is_stream, verdict) {
+        (true, "valid") => check_stream(expect, &found)?,
+        (true, "invalid") if found.broken.is_none() => return Err("framed".to_owned()),
+        (true, _) => {}
+        (false, _) => {
+            let start = data.iter().position(|byte| !byte.is_ascii_whitespace());
+            let message = &data[start.unwrap()..];
+            let is_end = |bytes: &[u8]| bytes == b"\r\n\r\n";
+            let head = message.windows(4).position(is_end).unwrap() + 4;
+            let length = expect["content_length"].as_u64().unwrap();
+            let end = head + usize::try_from(length).unwrap();
+            if found.messages.first().map(|message| &message[..]) != message.get(..end) {
+                return Err("framed in another place".to_owned());
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn check_stream(expect: &Value, found: &Framed) -> Result<(), String> {
+    if found.broken.is_some() || expect["messages"] != found.messages.len() {
+        return Err(format!("expected {expect}, found {found:?}"));
+    }
+    if found.is_pending != (expect["pending"] == true) {
+        return Err(format!("something is left: {}", found.is_pending));
+    }
+    let kinds = expect["statuses_or_methods"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    for (kind, message) in kinds.zip(&found.messages) {
+        let arena = Arena::new();
+        let message = parse(message, &DATAGRAM, &arena).map_err(|error| error.to_string())?;
+        let is_kind = match message.request_line() {
+            Some(line) => text(line.method.as_bytes()) == *kind,
+            None => Value::from(message.status_code()) == *kind,
+        };
+        if !is_kind {
+            return Err(format!("expected {kind}, found {message:?}"));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Framed {
+    messages: Vec<Vec<u8>>,
+    broken: Option<Reason>,
+    is_pending: bool,
+}
+
+fn framed(data: &[u8], length: usize, limits: Limits) -> Framed {
+    let mut framer = Framer::new(limits);
+    let mut messages = Vec::new();
+    let mut broken = None;
+    for mut piece in data.chunks(length) {
+        while let Some(frame) = framer.next(0, &mut piece) {
+            match frame {
+                Frame::Message(message) => messages.push(message.into_owned()),
+                Frame::Broken(found) => broken = Some(found.error.reason),
+                Frame::Ping | Frame::Pong => {}
+            }
+        }
+    }
+    Framed {
+        messages,
+        broken,
+        is_pending: framer.deadline().is_some(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use sippet_proto::uri::Comparison;
 use sippet_proto::{Uri, parse_uri};
 
 fn vectors(name: &str) -> Option<Value> {
@@ -89,18 +90,39 @@ fn sip_uris() {
     println!("{} rows judged", rows(&vectors, "uris").len());
 }
 
+/// Every pair in both orders, and every URI with itself.
+fn check_pairs(pairs: &[Value]) {
+    let is_equivalent = |a: &str, b: &str| {
+        let a = parse_uri(a.as_bytes()).unwrap();
+        a.is_equivalent(&parse_uri(b.as_bytes()).unwrap(), Comparison::Strict)
+    };
+    assert!(!pairs.is_empty());
+    for row in pairs {
+        let (a, b) = (row["a"].as_str().unwrap(), row["b"].as_str().unwrap());
+        assert_eq!(is_equivalent(a, b), row["equal"] == true, "{row}");
+        assert_eq!(is_equivalent(b, a), row["equal"] == true, "{row}");
+        assert!(is_equivalent(a, a) && is_equivalent(b, b), "{row}");
+    }
+}
+
 #[test]
-fn uris_to_compare_are_uris() {
+fn equivalence_of_sip_uris_19_1_4() {
     let Some(vectors) = vectors("uri_equivalence.json") else {
         return;
     };
-    for row in rows(&vectors, "pairs") {
-        for side in ["a", "b"] {
-            let text = row[side].as_str().unwrap();
-            assert!(parse_uri(text.as_bytes()).is_ok(), "{text}");
-        }
-    }
-    println!("{} rows judged", rows(&vectors, "pairs").len());
+    let pairs = rows(&vectors, "pairs");
+    check_pairs(pairs);
+    println!("{} rows judged", pairs.len());
+}
+
+#[test]
+fn equivalence_of_tel_uris_rfc_3966() {
+    let Some(vectors) = vectors("tel_uris.json") else {
+        return;
+    };
+    let pairs = rows(&vectors, "equivalence");
+    check_pairs(pairs);
+    println!("{} rows judged", pairs.len());
 }
 
 #[test]

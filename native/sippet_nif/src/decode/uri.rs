@@ -1,10 +1,9 @@
 //! `%Sippet.URI{}`, or the text of one.
 
 use sippet_proto::message::Arena;
-use sippet_proto::uri::Uri;
+use sippet_proto::uri::{Uri, default_port};
 
 use super::{Decoded, Decoder};
-use crate::encode::default_port;
 use crate::error::Refusal;
 use crate::term::{Raw, Vm};
 

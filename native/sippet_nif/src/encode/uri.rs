@@ -1,6 +1,6 @@
 //! `%Sippet.URI{}`.
 
-use sippet_proto::uri::Uri;
+use sippet_proto::uri::{Uri, default_port};
 
 use super::Encoder;
 use crate::term::{Datagram, Raw, Vm};
@@ -16,17 +16,6 @@ pub fn uri<'e>(
     uri: &Uri<'_>,
 ) -> Raw<'e> {
     Encoder::new(vm, datagram, words, arena).uri(uri)
-}
-
-/// The port that a URI of this scheme has unless it says another (§19.1.2).
-pub fn default_port(scheme: &[u8]) -> Option<u16> {
-    if scheme.eq_ignore_ascii_case(b"sip") {
-        Some(5060)
-    } else if scheme.eq_ignore_ascii_case(b"sips") {
-        Some(5061)
-    } else {
-        None
-    }
 }
 
 impl<'e> Encoder<'e, '_> {

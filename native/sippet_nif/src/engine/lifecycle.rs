@@ -5,7 +5,7 @@ use sippet_proto::transaction::{Config, Timers};
 
 use super::effects_term;
 use crate::atoms;
-use crate::message::limits;
+use crate::message::stack_limits;
 use crate::stack::{Stack, StackArc};
 use crate::term::{Raw, Vm};
 
@@ -27,7 +27,7 @@ fn engine_new<'a>(
     let bad = rustler::Error::BadArg;
     let config = self::config(vm, config.into()).ok_or(bad)?;
     let bad = rustler::Error::BadArg;
-    let limits = limits(vm, bounds.into()).ok_or(bad)?;
+    let limits = stack_limits(vm, bounds.into()).ok_or(bad)?;
     Ok(ResourceArc::new(Stack::new(
         shards.min(256),
         seed,

@@ -105,6 +105,41 @@ fn receive_message<'a>(
     Ok(vm.term(ok(vm, &placed)))
 }
 
+/// `engine_reject(stack, head, transport, connection, source, status_code)`: what a stream has brought of a message that will
+/// never be whole. If it is enough of a request, that is answered.
+#[rustler::nif]
+fn engine_reject<'a>(
+    env: Env<'a>,
+    stack: StackArc,
+    head: Term<'a>,
+    transport: u32,
+    connection: u64,
+    source: Term<'a>,
+    status_code: u16,
+) -> NifResult<Term<'a>> {
+    let vm = Vm::new(env);
+    let head = vm.bytes(head.into()).ok_or(rustler::Error::BadArg)?;
+    let Some(Destination::Address(source)) = flow::destination(vm, source.into()) else {
+        return Err(rustler::Error::BadArg);
+    };
+    if stack.is_closed() {
+        return Ok(vm.term(stopped(vm)));
+    }
+    let origin = Origin {
+        flow: Flow {
+            transport,
+            connection,
+        },
+        source,
+        reliable: true,
+        force_rport: false,
+    };
+    let mut placed = Vec::new();
+    stack.counters.rejected_messages.add(1);
+    reply_without_state(&stack, head, &origin, None, status_code, &mut placed);
+    Ok(vm.term(ok(vm, &placed)))
+}
+
 /// Where a message came from, and how.
 struct Origin {
     flow: Flow,
@@ -135,9 +170,13 @@ fn accept(
         counters.keep_alives.add(1);
         return;
     }
+    let mut limits = stack.limits;
+    if origin.reliable {
+        limits.max_message_bytes = limits.max_stream_message_bytes;
+    }
     let options = Options {
         framing: Framing::Datagram,
-        limits: stack.limits,
+        limits,
         ..Options::default()
     };
     let message = match parse(data, &options, arena) {

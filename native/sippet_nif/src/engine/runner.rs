@@ -163,7 +163,10 @@ pub fn message_term<'a>(
     let datagram = Datagram::new(vm, vm.copy(bytes))?;
     // Stamping has added some bytes to what was within the limits.
     let mut limits = stack.limits;
-    limits.max_message_bytes = limits.max_message_bytes.saturating_add(256);
+    let bytes = limits
+        .max_message_bytes
+        .max(limits.max_stream_message_bytes);
+    limits.max_message_bytes = bytes.saturating_add(256);
     limits.max_line_bytes = limits.max_line_bytes.saturating_add(256);
     limits.max_parameters = limits.max_parameters.saturating_add(2);
     let options = Options {
