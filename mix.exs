@@ -148,7 +148,7 @@ defmodule Sippet.MixProject do
   end
 
   def application do
-    [extra_applications: [:crypto, :logger]]
+    [extra_applications: [:crypto, :logger, :public_key, :ssl]]
   end
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]
