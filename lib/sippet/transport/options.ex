@@ -10,10 +10,11 @@ defmodule Sippet.Transport.Options do
   Name, default, kind and what it is. The kinds:
 
     * `:name`, `:port`, `:address` - as every transport has them
-    * `:boolean`, `:bytes`, `:count`, `:milliseconds` - numbers are positive
+    * `:boolean`, `:string`, `:list`, `:bytes`, `:count`, `:milliseconds` - numbers are positive
     * `:patience` - milliseconds or `:infinity`
     * `{:one_of, values}`
-    * `{:as, expected, predicate}` - whatever the function finds good, in words for who gets it wrong
+    * `{:optional, kind}` - or nil
+    * `{:as, expected, predicate}` - what a function `&Module.name/1` finds good, in words for who gets it wrong
   """
   @type schema :: [{atom, default :: term, kind :: term, text :: String.t()}]
 
@@ -76,7 +77,10 @@ defmodule Sippet.Transport.Options do
   defp good?(:name, value), do: is_atom(value)
   defp good?(:port, value), do: value in 0..65_535
   defp good?(:boolean, value), do: is_boolean(value)
+  defp good?(:string, value), do: is_binary(value)
+  defp good?(:list, value), do: is_list(value)
   defp good?({:one_of, values}, value), do: value in values
+  defp good?({:optional, kind}, value), do: value == nil or good?(kind, value)
   defp good?({:as, _expected, predicate}, value), do: predicate.(value)
   defp good?(:patience, :infinity), do: true
   defp good?(_number, value), do: is_integer(value) and value > 0
@@ -88,6 +92,9 @@ defmodule Sippet.Transport.Options do
   defp expected(:count), do: "a positive integer"
   defp expected(:milliseconds), do: "a positive number of milliseconds"
   defp expected(:patience), do: "a positive number of milliseconds or :infinity"
+  defp expected(:string), do: "a string"
+  defp expected(:list), do: "a list"
+  defp expected({:optional, kind}), do: "nil or " <> expected(kind)
   defp expected({:one_of, values}), do: "one of #{inspect(values)}"
   defp expected({:as, expected, _predicate}), do: expected
 
