@@ -179,7 +179,8 @@ defmodule Sippet.MixProject do
     [
       main: "readme",
       source_ref: "v#{@version}",
-      extras: ~w(README.md guides/parsing.md guides/security.md ARCHITECTURE.md CHANGELOG.md
+      extras:
+        ~w(README.md guides/parsing.md guides/security.md guides/transports.md ARCHITECTURE.md CHANGELOG.md
                 CONTRIBUTING.md SECURITY.md)
     ]
   end

@@ -30,12 +30,13 @@ defmodule Sippet.Test.StreamPeer do
     end
   end
 
-  @doc "A socket that listens on 127.0.0.1."
+  @doc "A socket that listens, on 127.0.0.1 unless `:ip` says where else."
   def listen(options \\ []) do
     {:ok, listener} =
       :gen_tcp.listen(
         Keyword.get(options, :port, 0),
-        [ip: {127, 0, 0, 1}, reuseaddr: true] ++ Keyword.get(options, :socket, []) ++ @options
+        [ip: Keyword.get(options, :ip, {127, 0, 0, 1}), reuseaddr: true] ++
+          Keyword.get(options, :socket, []) ++ @options
       )
 
     {:ok, {ip, port}} = :inet.sockname(listener)

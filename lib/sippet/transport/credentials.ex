@@ -219,7 +219,7 @@ defmodule Sippet.Transport.Credentials do
 
     with {:ok, chain} <- chain(options[:cert], options[:certfile]),
          {:ok, key} <- key(options[:key], options[:keyfile], options[:password]),
-         :ok <- pair(chain, key, options[:certfile]) do
+         :ok <- pair(chain, key, options) do
       {:ok, if(chain == [], do: [], else: [cert: chain, key: key])}
     end
   end
@@ -261,17 +261,19 @@ defmodule Sippet.Transport.Credentials do
   end
 
   # What a handshake would only tell the peer.
-  defp pair([], nil, _file), do: :ok
-  defp pair([], _key, file), do: {:error, {:certificate, file, :not_found}}
-  defp pair(_chain, nil, file), do: {:error, {:key, file, :not_found}}
+  defp pair([], nil, _options), do: :ok
+  defp pair([], _key, _options), do: {:error, {:certificate, nil, :not_found}}
+  defp pair(_chain, nil, _options), do: {:error, {:key, nil, :not_found}}
 
-  defp pair([certificate | _], key, file) do
+  defp pair([certificate | _], key, options) do
     case Identity.public_key(certificate) do
       {:ok, public} ->
-        if matches?(public, key), do: :ok, else: {:error, {:key, file, :of_another_certificate}}
+        if matches?(public, key),
+          do: :ok,
+          else: {:error, {:key, options[:keyfile], :of_another_certificate}}
 
       :error ->
-        {:error, {:certificate, file, :malformed}}
+        {:error, {:certificate, options[:certfile], :malformed}}
     end
   end
 
