@@ -207,6 +207,44 @@ defmodule Sippet.Integration.StreamTest do
         eventually(fn -> Sippet.Transaction.count(stack) == 0 end)
       end
 
+      test "of the many requests that a connection has carried only those fail that still wait",
+           context do
+        stack = stack(context)
+        listener = listen(context)
+        requests = for _ <- 1..400, do: outgoing(:options, listener, context)
+        task = Task.async(fn -> for request <- requests, do: Sippet.send(stack, request) end)
+        peer = StreamPeer.accept(listener)
+        assert Enum.uniq(Task.await(task)) == [:ok]
+        texts = for _ <- 1..400, do: StreamPeer.expect(peer, "OPTIONS ")
+        {unanswered, answered} = Enum.split(texts, 2)
+        StreamPeer.send(peer, for(text <- answered, do: response(text, "200 OK")))
+        for _ <- answered, do: assert_receive({^stack, :response, _response, _key})
+
+        # It is looked through as it grows.
+        again = outgoing(:options, listener, context)
+
+        for _ <- 1..100 do
+          assert :ok = Sippet.send(stack, outgoing(:options, listener, context))
+          StreamPeer.send(peer, response(StreamPeer.expect(peer, "OPTIONS "), "200 OK"))
+          assert_receive {^stack, :response, _response, _key}
+        end
+
+        assert :ok = Sippet.send(stack, again)
+        StreamPeer.expect(peer, "OPTIONS ")
+        StreamPeer.close(peer)
+
+        failed =
+          for _ <- 1..3 do
+            assert_receive {^stack, :error, :connection_closed, key}
+            key.branch
+          end
+
+        assert Enum.sort(failed) ==
+                 Enum.sort([Client.Key.new(again).branch | Enum.map(unanswered, &branch/1)])
+
+        refute_receive {^stack, :error, _reason, _key}, 20
+      end
+
       test "a response whose connection is lost goes to the port of sent-by (§18.2.2)", context do
         stack = stack(context)
         listener = listen(context)
@@ -399,6 +437,52 @@ defmodule Sippet.Integration.StreamTest do
         assert info(stack).connections == 2
       end
 
+      @tag :capture_log
+      test "a stack that is started again finds its transport and its connections", context do
+        stack = stack(context)
+        peer = connect(stack, context)
+        send_request(peer, "OPTIONS", context)
+        assert_receive {^stack, :request, _request, _key}
+        [transport] = Sippet.Transport.list(stack)
+        supervisor = Process.whereis(Sippet.Stack.supervisor(stack))
+        monitor = Process.monitor(supervisor)
+        Process.exit(supervisor, :kill)
+        assert_receive {:DOWN, ^monitor, _, _, _}
+
+        eventually(fn ->
+          try do
+            match?([_transport], Sippet.Transport.list(stack))
+          rescue
+            # Not yet there again.
+            ArgumentError -> false
+          end
+        end)
+
+        forward(stack)
+        send_request(peer, "OPTIONS", context)
+        assert_receive {^stack, :request, request, _key}
+        assert :ok = Sippet.send(stack, Message.to_response(request, 200))
+        StreamPeer.expect(peer, "SIP/2.0 200 ")
+        assert [%{pid: pid, address: address}] = Sippet.Transport.list(stack)
+        assert {pid, address} == {transport.pid, transport.address}
+      end
+
+      test "a port that is taken is an error, and a transport tells its port", context do
+        stack = stack(context)
+        {ip, port} = address(stack)
+        assert %{address: {^ip, ^port}, connections: 0} = info(stack)
+        Process.flag(:trap_exit, true)
+        [%{module: module}] = Sippet.Transport.list(stack)
+        options = [name: stack, port: port, address: "127.0.0.1"] ++ context.own
+
+        assert {:error, %TransportError{reason: :eaddrinuse} = error} = module.start_link(options)
+
+        assert Exception.message(error) ==
+                 "#{context.protocol} 127.0.0.1:#{port}: address already in use"
+
+        assert [_one] = Sippet.Transport.list(stack)
+      end
+
       test "a transport that stops closes its connections, and what was sent arrives", context do
         stack = stack(context, core: nil)
         test = self()
@@ -448,15 +532,16 @@ defmodule Sippet.Integration.StreamTest do
     stack =
       start([core: nil, udp: []] ++ [{context.protocol, [context.own ++ transport]} | options])
 
-    if core == :tell do
-      test = self()
-
-      Core.register(stack, fn callback, first, key ->
-        send(test, {stack, callback, first, key})
-      end)
-    end
-
+    if core == :tell, do: forward(stack)
     stack
+  end
+
+  defp forward(stack) do
+    test = self()
+
+    Core.register(stack, fn callback, first, key ->
+      send(test, {stack, callback, first, key})
+    end)
   end
 
   defp connect(stack, context, options \\ []),
@@ -473,6 +558,11 @@ defmodule Sippet.Integration.StreamTest do
 
   defp send_request(peer, method, context, options \\ []),
     do: StreamPeer.send(peer, Wire.request(method, peer, [protocol: context.name] ++ options))
+
+  defp branch(text) do
+    [branch] = Regex.run(~r/^Via: .*;branch=([^;\r]+)/m, text, capture: :all_but_first)
+    branch
+  end
 
   defp follow_up(method, invite, via, ok),
     do: Wire.follow_up(method, invite, via: via, to: field(ok, "To"))

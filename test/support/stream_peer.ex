@@ -17,16 +17,18 @@ defmodule Sippet.Test.StreamPeer do
     from = Keyword.get(options, :from, {127, 0, 0, 1})
     more = Keyword.get(options, :socket, [])
     {:ok, socket} = :gen_tcp.connect(ip, port, [ip: from] ++ more ++ @options, @deadline_ms)
+    {:ok, {ip, port}} = :inet.sockname(socket)
+    here = %{ip: ip, port: port}
 
     case options[:tls] do
       nil ->
-        peer(:gen_tcp, socket)
+        peer(:gen_tcp, socket, here)
 
       tls ->
         {:ok, socket} =
           :ssl.connect(socket, [verify: :verify_none, log_level: :none] ++ tls, @deadline_ms)
 
-        peer(:ssl, socket)
+        peer(:ssl, socket, here)
     end
   end
 
@@ -49,11 +51,11 @@ defmodule Sippet.Test.StreamPeer do
 
     case listener.tls do
       nil ->
-        peer(:gen_tcp, socket)
+        peer(:gen_tcp, socket, listener)
 
       tls ->
         {:ok, socket} = :ssl.handshake(socket, [log_level: :none] ++ tls, @deadline_ms)
-        peer(:ssl, socket)
+        peer(:ssl, socket, listener)
     end
   end
 
@@ -62,10 +64,8 @@ defmodule Sippet.Test.StreamPeer do
     assert {:error, :timeout} = :gen_tcp.accept(listener.socket, timeout_ms)
   end
 
-  defp peer(module, socket) do
-    {:ok, {ip, port}} = if module == :ssl, do: :ssl.sockname(socket), else: :inet.sockname(socket)
-    %__MODULE__{module: module, socket: socket, ip: ip, port: port}
-  end
+  defp peer(module, socket, %{ip: ip, port: port}),
+    do: %__MODULE__{module: module, socket: socket, ip: ip, port: port}
 
   def close(peer), do: peer.module.close(peer.socket)
 
