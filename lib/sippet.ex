@@ -36,6 +36,9 @@ defmodule Sippet do
     * `:no_transaction` - no server transaction waits for this response
     * `:already_answered` - a final response was sent before
     * `:provisional_forbidden` - only 100 may precede the final response to a request other than INVITE (RFC 4320 §4.1)
+    * `:timeout_forbidden` - a 408 to a request other than INVITE tells its client nothing (RFC 4320 §4.2). Another final
+      response is still taken; without one the transaction ends in silence.
+    * `:too_many_forks` - sixteen 2xx with different To tags are sent `until: :ack` already
     * `:too_many_transactions` - `:max_transactions` are open
     * `:stopped` - the stack has stopped
     * `t:Sippet.TransportError.t/0` - the request has nowhere to go, or the connection to there cannot be made; or the
@@ -46,6 +49,8 @@ defmodule Sippet do
           | :no_transaction
           | :already_answered
           | :provisional_forbidden
+          | :timeout_forbidden
+          | :too_many_forks
           | :too_many_transactions
           | :stopped
           | TransportError.t()
@@ -53,11 +58,18 @@ defmodule Sippet do
   @typedoc "Why `cancel/2` did not cancel; see there."
   @type cancel_error :: :no_transaction | :already_answered | :too_many_transactions | :stopped
 
+  @typedoc "A name and a secret for `request/3`."
+  @type credentials :: {username :: String.t(), Sippet.DigestAuth.secret()}
+
   @typedoc "An option of `request/3`; see there."
   @type request_option ::
           {:timeout, non_neg_integer | :infinity}
           | {:on_provisional, (response -> any)}
           | {:on_request, (request -> any)}
+          | {:credentials,
+             [{realm :: String.t() | :any, credentials}]
+             | %{optional(String.t() | :any) => credentials}
+             | (realm :: String.t() -> credentials | term)}
           | {:authenticate, (request, response -> {:ok, request} | :error | {:error, term})}
           | {:max_authentications, non_neg_integer}
 
@@ -117,8 +129,9 @@ defmodule Sippet do
        partitions: System.schedulers_online(),
        meta: for(core <- List.wrap(options[:core]), do: {:core, core})},
       {Transport.Table, stack},
-      {DynamicSupervisor, name: supervisor_name(name), strategy: :one_for_one},
-      {Sippet.Transaction.Clock, stack}
+      {DynamicSupervisor, name: supervisor_name(name), strategy: :one_for_one}
+      # In a simulation time is what the test makes of it.
+      | if(stack.sim, do: [], else: [{Sippet.Transaction.Clock, stack}])
     ]
 
     Supervisor.init(children, strategy: :one_for_one)
@@ -200,7 +213,8 @@ defmodule Sippet do
   ## Options
 
     * `:until` - `:ack`: a 2xx to an INVITE is repeated until its ACK comes, else the core is told `:no_ack` after 64·T1
-      (RFC 3261 §13.3.1.4)
+      (RFC 3261 §13.3.1.4). Where several with different To tags answer one INVITE, as at a B2BUA, each is repeated until
+      its own ACK; at most sixteen are.
 
   ## Results
 
@@ -295,9 +309,11 @@ defmodule Sippet do
   the request, by which the ACK to it is recognised and dropped. The server transaction of the request, if it is still
   there, is forgotten: what repeats the request comes to the core again.
 
-  `request` must be one that was received. Returns `:ok` or `{:error, %Sippet.TransportError{}}`.
+  `request` must be one that was received, and the response one that may be given so: a provisional one may not (RFC 3261
+  §8.2.7), nor a 408 to a request other than INVITE (RFC 4320 §4.2); else it raises `ArgumentError`. Returns `:ok` or
+  `{:error, %Sippet.TransportError{}}`.
   """
-  @spec reply(sippet, request, response | 100..699) :: :ok | {:error, TransportError.t()}
+  @spec reply(sippet, request, response | 200..699) :: :ok | {:error, TransportError.t()}
   def reply(sippet, %Message{} = request, response) when is_atom(sippet) do
     unless Message.request?(request) and match?(%Flow{}, request.source) do
       raise ArgumentError, "expected :request argument to be a request that was received"
@@ -314,8 +330,19 @@ defmodule Sippet do
             "expected :response argument to be a status code or a response, got: #{inspect(response)}"
     end
 
+    refuse_stateless!(request.start_line.method, response.start_line.status_code)
     Router.reply(Stack.fetch!(sippet), request, response)
   end
+
+  defp refuse_stateless!(_method, status_code) when status_code < 200 do
+    raise ArgumentError, "expected :response argument to be a final response, got: #{status_code}"
+  end
+
+  defp refuse_stateless!(method, 408) when method != :invite do
+    raise ArgumentError, "expected :response argument not to be a 408: the request is no INVITE"
+  end
+
+  defp refuse_stateless!(_method, _status_code), do: :ok
 
   @doc """
   Ends the transaction of a key at once. The core is told nothing, and what waited for it is dropped.

@@ -41,8 +41,8 @@ defmodule Sippet.Core do
 
     * `:timeout` - no final response came (timers B and F, or an INVITE that stayed provisional), or no ACK to a final
       response other than 2xx (timer H). Take it for a 408 (RFC 3261 §8.1.3.1).
-    * `:no_ack` - no ACK came for a 2xx that was sent with `until: :ack` (RFC 3261 §13.3.1.4). The dialog exists: end it
-      with a BYE.
+    * `:no_ack` - no ACK came for a 2xx that was sent with `until: :ack` (RFC 3261 §13.3.1.4); told once for each such
+      2xx. The dialog exists: end it with a BYE.
     * anything else - the transport could not send, in its words: `:econnrefused`, `:emsgsize` ... Take it for a 503.
   """
   @type reason :: :timeout | :no_ack | term
@@ -75,6 +75,9 @@ defmodule Sippet.Core do
 
   @doc """
   A transaction failed: `t:reason/0` tells how, `key` which.
+
+  The key of a server transaction is the one that `c:receive_request/2` had, but of a CANCEL: what becomes of the response
+  to it is told by its own key, whose method is `:cancel`, so that nobody takes it for the response to the INVITE.
 
   Runs in a process of the transaction; see the module's documentation. RFC 3261 §8.1.3.1, §17.1.4, §17.2.4.
   """

@@ -4,7 +4,8 @@ defmodule Sippet.Request do
   # INVITE is cancelled.
   @moduledoc false
 
-  alias Sippet.{Message, Native, Router, Stack}
+  alias Sippet.DigestAuth.Retry
+  alias Sippet.{Message, Native, Router, Sim, Stack}
   alias Sippet.Transactions.Client
 
   # A wake-up may be lost with the process that had it in hand; the engine then gives it out again. This is for a stack that
@@ -17,7 +18,14 @@ defmodule Sippet.Request do
   # Timer C (§16.6) lets an INVITE ring for three minutes at least.
   @invite_timeout_ms 180_000
 
-  @options [:timeout, :on_provisional, :on_request, :authenticate, :max_authentications]
+  @options [
+    :timeout,
+    :on_provisional,
+    :on_request,
+    :credentials,
+    :authenticate,
+    :max_authentications
+  ]
 
   # deadline: of the monotonic clock, then the request is given up; why: for what this process gave it up.
   @enforce_keys [:stack, :options, :deadline]
@@ -34,12 +42,13 @@ defmodule Sippet.Request do
         cancelled; any other request is no longer waited for, and nobody is told of its end.
       * `:on_provisional` - a function that gets each provisional response, in order, in the calling process; those that
         come while it runs wait, at most 16. If it returns `:cancel` the request is given up as by `:timeout`.
-      * `:on_request` - a function that gets each request before it is sent: the given one, and what `:authenticate` made of
-        it. The last is the one that a dialog or an ACK is made of, and its key what cancels it.
-      * `:authenticate` - a function that gets the request and the 401 or 407 to it, and returns `{:ok, request}`, the
-        request with credentials, or `:error` or `{:error, reason}`, which makes that response the result. The request is sent
-        with the next CSeq and a new branch (§22.2); Call-ID, From and To stay as the function leaves them.
-      * `:max_authentications` - how often `:authenticate` is asked at most; default `3`. A proxy and the server may both
+      * `:on_request` - a function that gets each request before it is sent: the given one, and those with credentials.
+        The last is the one that a dialog or an ACK is made of, and its key what cancels it.
+      * `:credentials` - names and secrets with which challenges are answered, see below.
+      * `:authenticate` - a function that answers challenges instead. It gets the request and the 401 or 407 to it, and
+        returns `{:ok, request}`, the request with credentials, or `:error` or `{:error, reason}`, which makes that response
+        the result. `Sippet.DigestAuth.make_request/4` does such a thing.
+      * `:max_authentications` - how often challenges are answered at most; default `3`. A proxy and the server may both
         want credentials, and a nonce may be stale.
 
     An unknown option raises `ArgumentError`, as a request does that cannot be sent.
@@ -53,6 +62,24 @@ defmodule Sippet.Request do
     An INVITE that is cancelled, by whomever, is still waited for, at most 64·T1 longer. Its 487 then is
     `{:error, :cancelled}`, or `{:error, :timeout}` where it was `:timeout` that cancelled it. Any other final response is
     the result: a 2xx that crossed the CANCEL has to be acknowledged and may be ended by a BYE.
+
+    ## Challenges
+
+    `:credentials` is a list or a map of realms, `[{"biloxi.com", {"bob", "zanzibar"}}]`, or a function that gets a realm and
+    returns `{username, secret}`, or anything else where there is none. `:any` instead of a realm is for all that are not
+    named. A secret is a `t:Sippet.DigestAuth.secret/0`: a password, or H(A1) as it is stored.
+
+        Sippet.request(:my_stack, register, credentials: [{"biloxi.com", {"bob", "zanzibar"}}])
+
+    A 401 or 407 is then answered for all realms in it for which there are credentials, by the rules of
+    `Sippet.DigestAuth.make_request/4`: each realm once, and once more if its nonce was stale. A challenge after that says
+    that the credentials are wrong, and is the result, as is one for other realms only.
+
+    With `:credentials` as with `:authenticate` the request is sent again with the next CSeq number and a new branch;
+    Call-ID, From and To stay (§22.2, §8.1.3.5). The CSeq of the response tells the number that was sent last: whoever keeps
+    count, for a dialog or the next REGISTER, goes on from there. For a dialog that the request belongs to that is
+    `%{dialog | local_cseq: elem(response.headers.cseq, 0)}`; one that it makes is made of the last request that
+    `:on_request` got.
 
     ## What comes later
 
@@ -78,14 +105,34 @@ defmodule Sippet.Request do
       raise ArgumentError, "unknown option #{inspect(key)}, known are: #{inspect(@options)}"
     end
 
-    for {key, value} <- options, not good?(key, value) do
+    retry = options |> Keyword.get(:credentials) |> retry!()
+
+    for {key, value} <- options, key != :credentials, not good?(key, value) do
       raise ArgumentError, "expected #{inspect(key)} to be #{kind(key)}, got: #{inspect(value)}"
+    end
+
+    if retry != nil and options[:authenticate] != nil do
+      raise ArgumentError, "expected either :credentials or :authenticate, got both"
     end
 
     Map.merge(
       %{on_provisional: nil, on_request: nil, authenticate: nil, max_authentications: 3},
-      Map.new(options)
+      options |> Map.new() |> Map.put(:credentials, retry)
     )
+  end
+
+  defp retry!(nil), do: nil
+
+  # What was got is not shown: it may hold a secret.
+  defp retry!(credentials) do
+    case Retry.new(credentials) do
+      {:ok, retry} ->
+        retry
+
+      :error ->
+        raise ArgumentError,
+              "expected :credentials to be a list or a map of {realm, {username, secret}} or a function of one argument"
+    end
   end
 
   defp good?(:timeout, value), do: value == :infinity or (is_integer(value) and value >= 0)
@@ -103,21 +150,18 @@ defmodule Sippet.Request do
           {:ok, Message.response()} | {:error, Sippet.request_error()}
   def run(stack, request, options) do
     validate!(request)
-    deadline = deadline(request.start_line.method, options)
+    if stack.sim, do: Sim.Server.admit!(stack.sim)
+    deadline = deadline(stack, request.start_line.method, options)
     ask(%__MODULE__{stack: stack, options: options, deadline: deadline}, request, 0)
   end
 
   defp ask(waiting, request, asked) do
-    %{authenticate: authenticate, max_authentications: most} = waiting.options
-
     case attempt(waiting, request) do
       {:final, %{start_line: %{status_code: status_code}} = response, false}
-      when status_code in [401, 407] and is_function(authenticate) and asked < most ->
-        case authenticate.(request, response) do
-          {:ok, next} -> ask_again(waiting, again(request, next), asked + 1)
+      when status_code in [401, 407] and asked < waiting.options.max_authentications ->
+        case authenticate(waiting, request, response) do
+          {:ok, next, waiting} -> ask_again(waiting, again(request, next), asked + 1)
           :error -> {:ok, response}
-          {:error, _reason} -> {:ok, response}
-          other -> refuse!("{:ok, request} or :error from :authenticate", other)
         end
 
       {:final, %{start_line: %{status_code: 487}}, why} when why != false ->
@@ -131,8 +175,24 @@ defmodule Sippet.Request do
     end
   end
 
+  defp authenticate(%{options: %{credentials: %Retry{} = retry}} = waiting, request, response) do
+    with {:ok, next, retry} <- Retry.answer(retry, request, response),
+         do: {:ok, next, %{waiting | options: %{waiting.options | credentials: retry}}}
+  end
+
+  defp authenticate(%{options: %{authenticate: nil}}, _request, _response), do: :error
+
+  defp authenticate(%{options: %{authenticate: authenticate}} = waiting, request, response) do
+    case authenticate.(request, response) do
+      {:ok, next} -> {:ok, next, waiting}
+      :error -> :error
+      {:error, _reason} -> :error
+      other -> refuse!("{:ok, request} or :error from :authenticate", other)
+    end
+  end
+
   defp ask_again(waiting, request, asked) do
-    if expired?(waiting.deadline), do: {:error, :timeout}, else: ask(waiting, request, asked)
+    if expired?(waiting), do: {:error, :timeout}, else: ask(waiting, request, asked)
   end
 
   defp validate!(%Message{start_line: %{method: method}} = request)
@@ -159,16 +219,29 @@ defmodule Sippet.Request do
   defp refuse!(expected, got),
     do: raise(ArgumentError, "expected #{expected}, got: #{inspect(got)}")
 
-  defp deadline(method, options) do
+  defp deadline(stack, method, options) do
     default = if method == :invite, do: @invite_timeout_ms, else: :infinity
 
     case Map.get(options, :timeout, default) do
       :infinity -> :infinity
-      timeout_ms -> now() + timeout_ms
+      timeout_ms -> now(stack) + timeout_ms
     end
   end
 
-  defp now, do: System.monotonic_time(:millisecond)
+  defp now(%Stack{sim: nil}), do: System.monotonic_time(:millisecond)
+  defp now(%Stack{sim: sim}), do: Sim.Server.now(sim)
+
+  @doc "Tells a process that waits that there is something, or that its stack has stopped."
+  @spec wake(Stack.t(), reference) :: :ok
+  def wake(%Stack{sim: nil}, caller), do: wake_process(caller)
+  def wake(%Stack{sim: sim}, caller), do: Sim.Server.ready(sim, {:wake, caller})
+
+  @doc false
+  @spec wake_process(reference) :: :ok
+  def wake_process(caller) do
+    send(caller, {caller, :wake})
+    :ok
+  end
 
   # One transaction: `{:final, response, why it was cancelled or false}` or `{:error, reason}`.
   defp attempt(waiting, request) do
@@ -182,6 +255,7 @@ defmodule Sippet.Request do
       # From here on nothing comes, and what has come goes.
       :erlang.unalias(caller)
       flush(caller)
+      if waiting.stack.sim, do: Sim.Server.forget(waiting.stack.sim, caller)
     end
   end
 
@@ -202,20 +276,33 @@ defmodule Sippet.Request do
   end
 
   defp loop(%{caller: caller} = waiting) do
+    patience = patience(waiting)
+
     receive do
       {^caller, :wake} -> collect(waiting)
     after
-      patience(waiting.deadline) ->
-        if expired?(waiting.deadline),
+      patience ->
+        if expired?(waiting),
           do: give_up(waiting, :timeout),
           else: collect(waiting)
     end
   end
 
-  defp expired?(deadline), do: deadline != :infinity and now() >= deadline
+  defp expired?(%{deadline: :infinity}), do: false
+  defp expired?(%{deadline: deadline, stack: stack}), do: now(stack) >= deadline
 
-  defp patience(:infinity), do: @check_ms
-  defp patience(deadline), do: (deadline - now()) |> max(0) |> min(@check_ms)
+  # A simulation wakes it at its deadline.
+  defp patience(%{stack: %{sim: sim}} = waiting) when sim != nil do
+    case Sim.Server.wait(sim, waiting.caller, waiting.deadline) do
+      :ok -> @check_ms
+      :expired -> 0
+    end
+  end
+
+  defp patience(%{deadline: :infinity}), do: @check_ms
+
+  defp patience(%{deadline: deadline, stack: stack}),
+    do: (deadline - now(stack)) |> max(0) |> min(@check_ms)
 
   defp collect(%{stack: stack} = waiting) do
     case Native.engine_collect(stack.engine, waiting.address) do
@@ -260,7 +347,7 @@ defmodule Sippet.Request do
 
     case Router.cancel(waiting.stack, Client.Key.new(waiting.request)) do
       {:error, :too_many_transactions} ->
-        loop(%{waiting | why: why, deadline: now() + @retry_ms})
+        loop(%{waiting | why: why, deadline: now(waiting.stack) + @retry_ms})
 
       _ ->
         collect(%{waiting | why: why, deadline: :infinity})

@@ -3,7 +3,7 @@ defmodule Sippet.Router do
   # Its name, handle_transport_message/3 and receive_transport_error/3 are what custom transports of Sippet 1.x call.
   @moduledoc false
 
-  alias Sippet.{Flow, Message, Native, Stack, Transport, TransportError}
+  alias Sippet.{Flow, Message, Native, Request, Stack, Transport, TransportError}
   alias Sippet.Transaction.Delivery
   alias Sippet.Transport.Destination
 
@@ -198,8 +198,7 @@ defmodule Sippet.Router do
   end
 
   def perform(stack, [{:wake, caller} | rest]) do
-    caller = :erlang.binary_to_term(caller)
-    send(caller, {caller, :wake})
+    Request.wake(stack, :erlang.binary_to_term(caller))
     perform(stack, rest)
   end
 

@@ -4,10 +4,11 @@ defmodule Sippet.Stack do
   @moduledoc false
 
   alias Sippet.{Native, Router}
+  alias Sippet.Message.Tag
   alias Sippet.Transactions.{Client, Server}
 
   @enforce_keys [:name, :supervisor, :engine, :limits, :transports, :log_budget, :group_leader]
-  defstruct @enforce_keys
+  defstruct @enforce_keys ++ [sim: nil]
 
   @type t :: %__MODULE__{
           name: atom,
@@ -16,7 +17,9 @@ defmodule Sippet.Stack do
           limits: Native.stack_limits(),
           transports: :ets.tid(),
           log_budget: :atomics.atomics_ref(),
-          group_leader: pid
+          group_leader: pid,
+          # The process of the simulation that it belongs to.
+          sim: pid | nil
         }
 
   # name, default, kind, what it is
@@ -148,9 +151,8 @@ defmodule Sippet.Stack do
   @spec create(keyword) :: t
   def create(options) do
     name = Keyword.fetch!(options, :name)
-    shards = 4 * System.schedulers_online()
+    {sim, shards, seed} = simulated(options[:sim])
     limits = options |> Keyword.fetch!(:limits) |> Keyword.values() |> List.to_tuple()
-    seed = :crypto.strong_rand_bytes(16)
 
     stack = %__MODULE__{
       name: name,
@@ -159,13 +161,19 @@ defmodule Sippet.Stack do
       limits: limits,
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
       log_budget: :atomics.new(1, signed: false),
-      group_leader: Process.group_leader()
+      group_leader: Process.group_leader(),
+      sim: sim
     }
 
+    :ok = Tag.make_key()
     if options[:core], do: :ok = Native.engine_set_core(stack.engine, options[:core])
     :persistent_term.put({__MODULE__, name}, stack)
     stack
   end
+
+  # In a simulation all transactions have one order, and tags that its seed makes.
+  defp simulated({sim, seed}), do: {sim, 1, seed}
+  defp simulated(nil), do: {nil, 4 * System.schedulers_online(), :crypto.strong_rand_bytes(16)}
 
   # In the order that the engine reads them.
   defp config(options) do
@@ -211,7 +219,7 @@ defmodule Sippet.Stack do
   # In bounded calls: the last reference to a full engine must not free a million transactions at once.
   defp empty(stack) do
     {left, effects} = Native.engine_empty(stack.engine)
-    Router.perform(stack, effects)
+    Router.perform(%{stack | sim: nil}, effects)
     if left == :more, do: empty(stack), else: :ok
   end
 

@@ -1,10 +1,12 @@
 defmodule Sippet.Conformance.CorpusTest do
-  # Every message of the corpus, judged as a datagram by parsing and validation, as its index says: see its README.
+  # Every message of the corpus, judged as a datagram by parsing and validation, as its index says: see its README. Streams,
+  # and datagrams with a Content-Length, are framed in pieces of several sizes too.
   use ExUnit.Case, async: true
 
   alias Sippet.{Message, ParseError}
   alias Sippet.Message.{RequestLine, StatusLine}
   alias Sippet.Test.Corpus
+  alias Sippet.Transport.Framer
 
   @folders ~w(rfc4475 rfc5118 flows wild robustness)
 
@@ -49,9 +51,43 @@ defmodule Sippet.Conformance.CorpusTest do
       rows = Corpus.rows(unquote(folder))
       assert rows != []
       faults = Enum.flat_map(rows, &faults/1)
-      IO.puts("corpus: #{length(rows)} rows of #{unquote(folder)} judged")
-      assert faults == []
+      streams = Enum.filter(rows, &stream?/1)
+      assert streams != []
+
+      IO.puts(
+        "corpus: #{length(rows)} rows of #{unquote(folder)} judged, #{length(streams)} of them as streams too"
+      )
+
+      assert faults ++ Enum.flat_map(streams, &framing/1) == []
     end
+  end
+
+  # What means the same: other names, spaces, folds, line ends and orders. A variant may have a field of its own, and other
+  # letters in names that nobody knows.
+  test "variants of a message are the same message (§7.3.1)" do
+    rows = Corpus.rows("rfc4475")
+    bases = Map.new(rows, &{&1["name"], &1})
+
+    compared =
+      for %{"variant" => variant, "base" => base} = row <- rows,
+          # These lack a part.
+          variant not in ["cut-half", "no-blank"] do
+        assert {row["name"], meaning(row)} == {row["name"], meaning(bases[base])}
+      end
+
+    IO.puts("corpus: #{length(compared)} variants of rfc4475 compared")
+    assert compared != []
+  end
+
+  defp meaning(row) do
+    message = Message.parse!(row["data"], framing: :datagram)
+
+    headers =
+      for {name, value} <- message.headers, into: %{} do
+        {if(is_binary(name), do: String.downcase(name), else: name), value}
+      end
+
+    {message.start_line, Map.delete(headers, "x-unknown-field"), message.body}
   end
 
   test "rows with a rule of their own are there" do
@@ -82,7 +118,7 @@ defmodule Sippet.Conformance.CorpusTest do
     end
   end
 
-  # What can be framed on a stream is the framer's to say; here it must do no harm.
+  # What can be framed on a stream is the framer's to say, in framing/1; here it must do no harm.
   defp verdict(%{"framing" => "stream"}, parsed), do: no_exception(parsed)
 
   defp verdict(%{"name" => name} = row, parsed) do
@@ -119,6 +155,73 @@ defmodule Sippet.Conformance.CorpusTest do
 
   defp why({:error, error}), do: Exception.message(error)
   defp why({:ok, message}), do: {Message.validate(message), message.defects}
+
+  defp stream?(%{"framing" => "stream"}), do: true
+
+  defp stream?(%{"verdict" => verdict, "expect" => expect}),
+    do: verdict == "valid" and is_integer(expect["content_length"])
+
+  # In pieces of any size it is the same.
+  defp framing(%{"name" => name, "data" => data} = row) do
+    whole = framed(row, byte_size(data))
+
+    for(size <- [1, 2, 3, 7], framed(row, size) != whole, do: {name, :pieces_of, size}) ++
+      framing(row, whole)
+  end
+
+  defp framing(%{"framing" => "stream", "verdict" => "valid"} = row, {messages, broken, pending}) do
+    expect = row["expect"]
+    kinds = Enum.map(messages, &kind(Message.parse!(&1, framing: :datagram)))
+
+    expected =
+      {expect["messages"], expect["statuses_or_methods"] || kinds, nil,
+       expect["pending"] || false}
+
+    got = {length(messages), kinds, broken, pending}
+    if got == expected, do: [], else: [{row["name"], :expected, expected, :got, got}]
+  end
+
+  defp framing(%{"framing" => "stream", "verdict" => "invalid"} = row, {messages, broken, _}),
+    do: if(broken, do: [], else: [{row["name"], :framed, messages}])
+
+  defp framing(%{"framing" => "stream"}, _either), do: []
+
+  defp framing(%{"data" => data} = row, {messages, _broken, _pending}) do
+    message = String.replace(data, ~r/\A[\r\n]+/, "")
+    {head, 4} = :binary.match(message, "\r\n\r\n")
+    first = binary_part(message, 0, head + 4 + row["expect"]["content_length"])
+    if hd(messages) == first, do: [], else: [{row["name"], :expected, first, :got, hd(messages)}]
+  end
+
+  defp kind(%{start_line: %RequestLine{method: method}}), do: text(method)
+  defp kind(%{start_line: %StatusLine{status_code: status_code}}), do: status_code
+
+  # The messages, why the stream broke, and whether more has to come.
+  defp framed(%{"name" => name, "data" => data}, size) do
+    framer = Framer.new(wider(name))
+
+    {frames, pending} =
+      data
+      |> pieces(size)
+      |> Enum.map_reduce(nil, fn piece, _deadline -> Framer.push(framer, piece) end)
+
+    frames = Enum.concat(frames)
+
+    {for({:message, message} <- frames, do: message),
+     Enum.find_value(frames, &(match?({:broken, _, _, _}, &1) && elem(&1, 2))), pending != nil}
+  end
+
+  defp pieces(data, size) when byte_size(data) <= size, do: [data]
+
+  defp pieces(data, size) do
+    <<piece::binary-size(size), rest::binary>> = data
+    [piece | pieces(rest, size)]
+  end
+
+  defp wider(name) do
+    if is_map_key(@beyond_limits, name),
+      do: {65_536, 256, 65_536, 256, 128, 32, 16, 1_048_576, 10_000}
+  end
 
   defp facts(row, message) do
     differences(row, message) ++ written(row, message)

@@ -1,9 +1,11 @@
 defmodule Sippet.Conformance.DifferentialTest do
-  # Each row of the table in guides/security.md: messages that two parsers could read in two ways.
+  # Each row of the tables in guides/security.md: messages that two parsers could read in two ways, and streams that they could
+  # cut in two.
   use ExUnit.Case, async: true
 
   alias Sippet.Message
   alias Sippet.Test.Guide
+  alias Sippet.Transport.Framer
 
   rows = Guide.table("security.md", "Two parsers, one message")
 
@@ -22,12 +24,45 @@ defmodule Sippet.Conformance.DifferentialTest do
     end
   end
 
-  test "no row is there twice, and each has its kind of verdict" do
-    rows = Guide.table("security.md", "Two parsers, one message")
-    assert Enum.uniq_by(rows, &hd/1) == rows
-    assert Enum.uniq_by(rows, &Enum.at(&1, 1)) == rows
-    assert length(rows) > 50
+  for {[what, wire, verdict, why], index} <-
+        Enum.with_index(Guide.table("security.md", "Where a message ends on a stream"), 1) do
+    true = why != ""
+    @row {Guide.message(Guide.wire(wire)), verdict}
+
+    test "#{index} on a stream: #{what}" do
+      {stream, verdict} = @row
+      judge_stream(verdict, stream, Framer.push(Framer.new(), stream))
+    end
   end
+
+  test "no row is there twice, and each has its kind of verdict" do
+    for {heading, least} <- [
+          {"Two parsers, one message", 50},
+          {"Where a message ends on a stream", 15}
+        ] do
+      rows = Guide.table("security.md", heading)
+      assert Enum.uniq_by(rows, &hd/1) == rows
+      assert Enum.uniq_by(rows, &Enum.at(&1, 1)) == rows
+      assert length(rows) > least
+    end
+  end
+
+  defp judge_stream("one message", stream, framed), do: assert(framed == {[message: stream], nil})
+
+  defp judge_stream("one message, another begins", stream, {frames, deadline}) do
+    assert [message: first] = frames
+    assert is_integer(deadline)
+    assert [^first, "OPTIONS sip:evil.example SIP/2.0\r\n"] = split(stream, first)
+  end
+
+  defp judge_stream(verdict, stream, {frames, nil}) do
+    assert [{:broken, status_code, reason, head}] = frames
+    assert verdict == "#{status_code} `#{reason}`"
+    assert String.starts_with?(stream, head)
+  end
+
+  defp split(stream, first),
+    do: [first, binary_part(stream, byte_size(first), byte_size(stream) - byte_size(first))]
 
   defp strict("same", verdict, wire), do: judge(verdict, wire, Guide.parse(wire, :strict))
 

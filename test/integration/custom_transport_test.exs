@@ -8,6 +8,7 @@ defmodule Sippet.Integration.CustomTransportTest do
   alias Sippet.{Message, Router, Transaction}
   alias Sippet.Test.Stack
   alias Sippet.Transactions.{Client, Server}
+  alias Sippet.Transport.Framer
 
   defmodule Pigeon do
     # What it is to send goes to the test; what the test says is what it answers.
@@ -56,6 +57,26 @@ defmodule Sippet.Integration.CustomTransportTest do
 
     %{request | target: {:sctp, "loft.example.com", 5062}}
     |> Message.put_header(:via, [{version, :sctp, sent_by, parameters}])
+  end
+
+  # A transport that delivers to the test what is sent.
+  defp loft(stack) do
+    {:ok, transport} =
+      Sippet.Transport.register(stack,
+        module: Loft,
+        handle: self(),
+        protocol: :sctp,
+        reliable: true,
+        address: {{192, 0, 2, 1}, 5062}
+      )
+
+    transport
+  end
+
+  defp reject(stack, transport, remote, head, status_code) do
+    stack
+    |> Sippet.Stack.fetch!()
+    |> Router.reject_message(transport, 7, remote, head, status_code)
   end
 
   defp on_pigeon(text), do: String.replace(text, "SIP/2.0/UDP", "SIP/2.0/SCTP")
@@ -157,16 +178,7 @@ defmodule Sippet.Integration.CustomTransportTest do
   describe "a transport by the behaviour" do
     test "has its module called, and hands in what it receives" do
       stack = start(udp: [])
-
-      {:ok, transport} =
-        Sippet.Transport.register(stack,
-          module: Loft,
-          handle: self(),
-          protocol: :sctp,
-          reliable: true,
-          address: {{192, 0, 2, 1}, 5062}
-        )
-
+      transport = loft(stack)
       assert [^transport] = Sippet.Transport.list(stack)
       bytes = on_pigeon(request("OPTIONS", nil, via: "SIP/2.0/UDP h;branch=z9hG4bKl"))
       assert :ok = Sippet.Transport.receive_message(transport, 7, {{192, 0, 2, 2}, 5}, bytes)
@@ -178,6 +190,58 @@ defmodule Sippet.Integration.CustomTransportTest do
       # A connection takes its responses back; the address is that of a new one, should it be closed (§18.2.2).
       assert_receive {:transmit, 7, {{192, 0, 2, 2}, 5060}, "SIP/2.0 200 OK\r\n" <> _}
       eventually(fn -> Transaction.count(stack) == 0 end)
+    end
+
+    test "that takes messages out of a stream may hand in larger ones than a datagram has (§18.3)" do
+      stack = start(udp: [])
+      transport = loft(stack)
+      body = String.duplicate("x", 200_000)
+      bytes = request("MESSAGE", nil, via: "SIP/2.0/SCTP h;branch=z9hG4bKl", body: body)
+      framer = Framer.new(Sippet.Stack.fetch!(stack).limits)
+
+      assert {[{:message, message}], nil} = Framer.push(framer, bytes)
+      assert :ok = Sippet.Transport.receive_message(transport, 7, {{192, 0, 2, 2}, 5}, message)
+      assert_receive {^stack, :request, %{body: ^body}, _key}
+    end
+
+    test "has what a stream breaks off in answered by its connection, if it is enough of a request" do
+      stack = start(udp: [])
+      transport = loft(stack)
+      remote = {{192, 0, 2, 2}, 5}
+      bytes = request("OPTIONS", nil, via: "SIP/2.0/SCTP h;branch=z9hG4bKl", call_id: "broken")
+
+      for {change, status} <- [
+            {{~r/Content-Length: 0\r\n/, ""}, "400 Bad Request"},
+            {{~r/Content-Length: 0/, "Content-Length: -1"}, "400 Bad Request"},
+            {{~r/Content-Length: 0/, "Content-Length: 99999999"}, "513 Message Too Large"},
+            {{~r/Content-Length: 0/, "X: " <> String.duplicate("x", 9_000)},
+             "513 Message Too Large"}
+          ] do
+        broken = String.replace(bytes, elem(change, 0), elem(change, 1))
+
+        assert {[{:broken, status_code, _reason, head}], nil} =
+                 Framer.push(Framer.new(Sippet.Stack.fetch!(stack).limits), broken)
+
+        assert :ok = reject(stack, transport, remote, head, status_code)
+        assert_receive {:transmit, 7, ^remote, answer}
+        assert String.starts_with?(answer, "SIP/2.0 #{status}\r\n")
+        assert field(answer, "Call-ID") == "broken"
+        assert hd(fields(answer, "Via")) =~ ";received=192.0.2.2"
+      end
+
+      # A response, an ACK, and a head that ends before all is there that an answer needs.
+      for head <- [
+            String.replace(bytes, ~r/^.* SIP\/2.0\r/, "SIP/2.0 200 OK\r"),
+            String.replace(bytes, "OPTIONS", "ACK"),
+            bytes |> String.split("CSeq") |> hd(),
+            ""
+          ] do
+        assert :ok = reject(stack, transport, remote, head, 400)
+      end
+
+      refute_received {:transmit, _, _, _}
+      refute_received {^stack, _callback, _first, _key}
+      assert %{rejected_messages: 8, stateless_replies: 4} = Transaction.counters(stack)
     end
 
     test "whose module cannot send fails the transaction (§17.1.4)" do

@@ -6,6 +6,16 @@ defmodule Sippet.Integration.RequestInviteTest do
 
   alias Sippet.Message
 
+  # What comes behind repetitions of an OPTIONS: a CANCEL.
+  defp past_options(peer) do
+    {:ok, {ip, port, text}} = :gen_udp.recv(peer.socket, 0, 2_000)
+
+    case text do
+      "OPTIONS " <> _ -> past_options(peer)
+      "CANCEL " <> _ -> {text, {ip, port}}
+    end
+  end
+
   describe "an INVITE" do
     test "rings and is answered; its caller sends the ACK (§13.2.2.4)" do
       {stack, peer, test} = {start(), peer(), self()}
@@ -136,6 +146,27 @@ defmodule Sippet.Integration.RequestInviteTest do
       receive_text(peer, "ACK")
       eventually(fn -> Enum.all?(all(stack), &(&1.state == :completed)) end)
       refute_received {:core, _}
+    end
+
+    test "is cancelled when its caller was killed and there is room for the CANCEL" do
+      {stack, peer} = {start(max_transactions: 2, t1: 100), peer()}
+      {pid, monitor} = async(fn -> Sippet.request(stack, request(:invite, peer)) end)
+      sent = receive_text(peer, "INVITE")
+      answer(peer, sent, "180 Ringing")
+      eventually(fn -> match?([%{state: :proceeding, queued: 0}], all(stack)) end)
+      options = request(:options, peer)
+      :ok = Sippet.send(stack, options)
+      receive_text(peer, "OPTIONS")
+      Process.exit(pid, :kill)
+      assert_receive {:DOWN, ^monitor, _, _, :killed}
+      # Only the OPTIONS is heard of, until it is gone.
+      receive_text(peer, "OPTIONS")
+      :ok = Sippet.terminate(stack, Sippet.Transactions.Client.Key.new(options))
+      {text, _} = cancel = past_options(peer)
+      assert fields(text, "Via") == fields(elem(sent, 0), "Via")
+      answer(peer, cancel, "200 OK")
+      answer(peer, sent, "487 Request Terminated")
+      receive_text(peer, "ACK")
     end
 
     test "answered 200 when its caller is dead goes to the core, with its key" do

@@ -15,6 +15,14 @@ defmodule Sippet.Integration.SendTest do
     {request, key}
   end
 
+  defp forked(request, fork) do
+    request
+    |> Message.to_response(200)
+    |> Message.update_header(:to, fn {name, uri, parameters} ->
+      {name, uri, Map.put(parameters, "tag", "fork#{fork}")}
+    end)
+  end
+
   describe "send/2 refuses" do
     test "a request whose transaction exists: :already_started" do
       stack = start()
@@ -56,6 +64,29 @@ defmodule Sippet.Integration.SendTest do
       assert {:error, :provisional_forbidden} = Sippet.send(stack, response)
       assert :ok = Sippet.send(stack, Message.to_response(request, 200))
       Peer.expect(peer, "SIP/2.0 200 ")
+    end
+
+    test "a 408 to other methods than INVITE (RFC 4320 §4.2)" do
+      stack = start()
+      peer = Peer.open()
+      {request, _key} = receive_request(stack, peer, request("OPTIONS", peer))
+      response = Message.to_response(request, 408)
+      assert {:error, :timeout_forbidden} = Sippet.send(stack, response)
+      assert :ok = Sippet.send(stack, Message.to_response(request, 504))
+      Peer.expect(peer, "SIP/2.0 504 ")
+    end
+
+    test "a 2xx of a seventeenth fork until its ACK: :too_many_forks" do
+      stack = start()
+      peer = Peer.open()
+      {request, _key} = receive_request(stack, peer, request("INVITE", peer))
+
+      for fork <- 1..16 do
+        assert :ok = Sippet.send(stack, forked(request, fork), until: :ack)
+        assert field(Peer.expect(peer, "SIP/2.0 200 "), "To") =~ "tag=fork#{fork}"
+      end
+
+      assert {:error, :too_many_forks} = Sippet.send(stack, forked(request, 17), until: :ack)
     end
 
     test "a request beyond max_transactions: :too_many_transactions" do
@@ -171,6 +202,28 @@ defmodule Sippet.Integration.SendTest do
     refute_received {^stack, :error, _, _}
   end
 
+  test "the response to a CANCEL that cannot leave is told by the key of the CANCEL (§9.2)" do
+    stack = start()
+    peer = Peer.open()
+    invite = request("INVITE", peer)
+    {request, key} = receive_request(stack, peer, invite)
+    {cancel, ^key} = receive_request(stack, peer, follow_up("CANCEL", invite))
+    cancel_key = %{key | method: :cancel}
+
+    too_long =
+      cancel
+      |> Message.to_response(200)
+      |> Message.put_header("X-Filler", for(_ <- 1..9, do: String.duplicate("y", 8_000)))
+
+    assert :ok = Sippet.send(stack, too_long)
+    assert_receive {^stack, :error, :emsgsize, ^cancel_key}
+    assert :ok = Sippet.send(stack, Message.to_response(request, 487))
+    Peer.expect(peer, "SIP/2.0 487 ")
+    assert Transaction.info(stack, key).key == key
+    assert Transaction.info(stack, cancel_key).key == cancel_key
+    refute_received {^stack, :error, _, _}
+  end
+
   describe "until: :ack" do
     test "repeats a 2xx from T1 on until its ACK comes (§13.3.1.4)" do
       stack = start(t1: 40)
@@ -206,6 +259,29 @@ defmodule Sippet.Integration.SendTest do
       # At 10, 30, 70, 150 ms and every 80 ms from there, if nothing comes late, and once before.
       assert Peer.flush(peer) in 6..11
       assert Transaction.count(stack) == 0
+    end
+
+    test "repeats the 2xx of each fork until its own ACK (§13.3.1.4)" do
+      stack = start(t1: 40)
+      peer = Peer.open()
+      invite = request("INVITE", peer)
+      {request, key} = receive_request(stack, peer, invite)
+      for fork <- 1..2, do: assert(:ok = Sippet.send(stack, forked(request, fork), until: :ack))
+      [one, two] = for _ <- 1..2, do: field(Peer.expect(peer, "SIP/2.0 200 "), "To")
+
+      acknowledge = fn to ->
+        via = "SIP/2.0/UDP #{Peer.authority(peer)};branch=z9hG4bK#{unique()};rport"
+        Peer.send(peer, address(stack), follow_up("ACK", invite, via: via, to: to))
+        assert_receive {^stack, :request, %{start_line: %{method: :ack}}, nil}
+      end
+
+      acknowledge.(two)
+      Peer.flush(peer)
+      # One more of the second may have been under way.
+      again = for _ <- 1..3, do: field(Peer.expect(peer, "SIP/2.0 200 "), "To")
+      assert [^one, ^one] = Enum.drop(again, 1)
+      acknowledge.(one)
+      refute_receive {^stack, :error, :no_ack, ^key}, 10
     end
 
     test "without it a 2xx is sent once" do
@@ -288,6 +364,15 @@ defmodule Sippet.Integration.SendTest do
       assert_raise ArgumentError, ~r/:response argument to be a status code or a response/, fn ->
         Sippet.reply(stack, request, request)
       end
+
+      # §8.2.7, RFC 4320 §4.2
+      for status <- [100, 180, 199, Message.to_response(request, 180)] do
+        assert_raise ArgumentError, ~r/:response argument to be a final response/, fn ->
+          Sippet.reply(stack, request, status)
+        end
+      end
+
+      assert_raise ArgumentError, ~r/not to be a 408/, fn -> Sippet.reply(stack, request, 408) end
 
       {ack, nil} = receive_request(stack, peer, request("ACK", peer, to_tag: "x"))
       assert_raise ArgumentError, ~r/never answered/, fn -> Sippet.reply(stack, ack, 200) end

@@ -35,6 +35,34 @@ defmodule Sippet.NativeJunkTest do
   v=0
   """
 
+  @junk [
+    nil,
+    :invite,
+    true,
+    0,
+    -1,
+    1.5,
+    1 <<< 70,
+    "",
+    "a",
+    "a\r\nb",
+    "\0",
+    <<255>>,
+    <<1::size(3)>>,
+    "sip:a",
+    [],
+    ["a"],
+    ["a" | "b"],
+    {},
+    {"a", "b"},
+    {"", "sip:a", %{}},
+    %{},
+    %{"a" => "b"},
+    %{a: 1},
+    %Sippet.URI{},
+    ~N[2010-11-13 23:29:00]
+  ]
+
   setup do
     :rand.seed(:exsss, {1, 2, 3})
     {:ok, message} = Native.parse(@text, :whole, :lenient, nil)
@@ -78,6 +106,64 @@ defmodule Sippet.NativeJunkTest do
           assert is_binary(Exception.message(error))
       end
     end
+  end
+
+  test "any change of a stream is framed or refused, alike in any pieces" do
+    for _ <- 1..div(@rounds, 4) do
+      stream =
+        Enum.reduce(1..:rand.uniform(4), @text <> "\r\n\r\n" <> @text, fn _, text ->
+          change(text)
+        end)
+
+      pieces = pieces(stream)
+      assert {framed(pieces), pieces} == {framed([stream]), pieces}
+    end
+  end
+
+  defp pieces(""), do: []
+
+  defp pieces(stream) do
+    size = min(:rand.uniform(99), byte_size(stream))
+    <<piece::binary-size(size), rest::binary>> = stream
+    [piece | pieces(rest)]
+  end
+
+  defp framed(pieces) do
+    framer = Sippet.Transport.Framer.new()
+
+    pieces
+    |> Enum.flat_map(&elem(Sippet.Transport.Framer.push(framer, &1), 0))
+    |> Enum.flat_map(fn
+      {:ping, count} -> List.duplicate(:ping, count)
+      frame -> [frame]
+    end)
+  end
+
+  @uri "sip:bob:pw@[2001:db8::1]:5061;transport=tcp;lr;x=%41?a=b&c=%64"
+
+  test "any two URIs, changed in text or in their fields, are compared or refused" do
+    uri = Sippet.URI.parse!(@uri)
+
+    results =
+      for _ <- 1..@rounds do
+        text = Enum.reduce(1..:rand.uniform(3), @uri, fn _, text -> change(text) end)
+
+        changed =
+          Map.replace!(
+            uri,
+            Enum.random(~w(scheme userinfo host port parameters headers)a),
+            Enum.random(@junk)
+          )
+
+        [a, b] = Enum.take_random([text, changed, uri, @uri], 2)
+        lazy = :rand.uniform(2) == 1
+        result = Native.equivalent_uris(a, b, lazy)
+        assert Native.equivalent_uris(b, a, lazy) == result
+        result
+      end
+
+    for result <- [true, false, nil],
+        do: assert(Enum.count(results, &(&1 == result)) > div(@rounds, 50))
   end
 
   test "bytes in no order are refused" do
@@ -198,34 +284,6 @@ defmodule Sippet.NativeJunkTest do
       assert {key, piece, Enum.min(microseconds) < 1_000} == {key, piece, true}
     end
   end
-
-  @junk [
-    nil,
-    :invite,
-    true,
-    0,
-    -1,
-    1.5,
-    1 <<< 70,
-    "",
-    "a",
-    "a\r\nb",
-    "\0",
-    <<255>>,
-    <<1::size(3)>>,
-    "sip:a",
-    [],
-    ["a"],
-    ["a" | "b"],
-    {},
-    {"a", "b"},
-    {"", "sip:a", %{}},
-    %{},
-    %{"a" => "b"},
-    %{a: 1},
-    %Sippet.URI{},
-    ~N[2010-11-13 23:29:00]
-  ]
 
   # Terms are counted from the outside in; the one with that number becomes junk.
   defp replace(term, 1) when not is_struct(term, Message),

@@ -161,6 +161,14 @@ defmodule Sippet.URITest do
       assert URI.equivalent(changed, to_string(changed))
     end
 
+    test "refuses what is no URI, by text or by its fields" do
+      for bad <- ["bob", "sip:a b", %URI{}, %URI{scheme: "sip"}, %URI{scheme: 5, host: "a"}],
+          {a, b} <- [{bad, "sip:bob@biloxi.com"}, {"sip:bob@biloxi.com", bad}] do
+        assert_raise ArgumentError, ~r/cannot (convert|compare)/, fn -> URI.equivalent(a, b) end
+        assert_raise ArgumentError, fn -> URI.lazy_equivalent(a, b) end
+      end
+    end
+
     test "compares other schemes as text" do
       assert URI.equivalent("urn:service:sos", "URN:service:sos")
       refute URI.equivalent("urn:service:sos", "urn:service:sos.fire")
@@ -379,11 +387,16 @@ defmodule Sippet.URITest do
     end
   end
 
+  if Corpus.path() == nil do
+    IO.puts("corpus: not found, no URI of it was judged (SIPPET_CORPUS names its place)")
+  end
+
   describe "vectors" do
     @tag skip: Corpus.path() == nil && "no corpus"
     test "of URI equivalence (§19.1.4) hold in both orders" do
       pairs = Corpus.vectors("uri_equivalence")["pairs"]
       assert length(pairs) > 40
+      IO.puts("corpus: #{length(pairs)} pairs of URIs judged")
 
       wrong =
         for %{"a" => a, "b" => b, "equal" => equal} <- pairs,
@@ -398,6 +411,10 @@ defmodule Sippet.URITest do
     @tag skip: Corpus.path() == nil && "no corpus"
     test "of tel URIs (RFC 3966) hold" do
       vectors = Corpus.vectors("tel_uris")
+
+      IO.puts(
+        "corpus: #{length(vectors["valid"]) + length(vectors["invalid"])} tel URIs and #{length(vectors["equivalence"])} pairs judged"
+      )
 
       for %{"uri" => text} = row <- vectors["valid"], row["either"] != true do
         assert {:ok, uri} = URI.parse(text)
@@ -422,6 +439,7 @@ defmodule Sippet.URITest do
     test "of URI components hold" do
       {valid, invalid} = Enum.split_with(Corpus.vectors("uri_parse")["uris"], & &1["valid"])
       assert {length(valid), length(invalid)} != {0, 0}
+      IO.puts("corpus: #{length(valid) + length(invalid)} URIs judged by their components")
 
       accepted = for %{"uri" => text} <- invalid, match?({:ok, _}, URI.parse(text)), do: text
       assert accepted == []

@@ -1,5 +1,6 @@
 defmodule Sippet.Message.Tag do
-  # The tag that an element puts into To of its responses. Called by Sippet.Message only.
+  # The tag that an element puts into To of its responses. Called by Sippet.Message, and by Sippet.Stack when it
+  # starts.
   @moduledoc false
 
   @key {__MODULE__, :key}
@@ -39,16 +40,19 @@ defmodule Sippet.Message.Tag do
 
   defp branch(_other), do: nil
 
-  defp key do
-    case :persistent_term.get(@key, nil) do
-      nil -> make_key()
-      key -> key
-    end
+  @doc """
+  Sees that there is a key. A stack that starts does, so that its callbacks need not wait for each other at the first tag.
+  """
+  @spec make_key() :: :ok
+  def make_key do
+    _key = key()
+    :ok
   end
 
-  # One process at a time, so that nobody uses a key that another one replaces.
-  defp make_key do
-    :global.trans({@key, self()}, &put_new_key/0, [node()])
+  # Made by one process at a time, so that nobody uses a key that another one replaces.
+  defp key do
+    with nil <- :persistent_term.get(@key, nil),
+         do: :global.trans({@key, self()}, &put_new_key/0, [node()])
   end
 
   defp put_new_key do

@@ -5,7 +5,7 @@ defmodule Sippet.Transaction.Delivery do
 
   require Logger
 
-  alias Sippet.{Native, Router, Stack}
+  alias Sippet.{Native, Router, Sim, Stack}
 
   # What most callbacks need, in words: a message with its maps, and the response made from it. Room from the start spares
   # the growing heap its collections.
@@ -15,10 +15,12 @@ defmodule Sippet.Transaction.Delivery do
   @logs_a_second 10
 
   @doc "Starts a runner for a transaction, as the effect of that name wants it."
-  @spec start(Stack.t(), non_neg_integer) :: pid
-  def start(stack, address) do
+  @spec start(Stack.t(), non_neg_integer) :: pid | :ok
+  def start(%Stack{sim: nil} = stack, address) do
     :erlang.spawn_opt(__MODULE__, :run, [stack, address], min_heap_size: @min_heap_size)
   end
+
+  def start(stack, address), do: Sim.Server.ready(stack.sim, {:run, stack, address})
 
   @doc false
   def run(stack, address) do

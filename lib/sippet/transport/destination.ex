@@ -3,7 +3,7 @@ defmodule Sippet.Transport.Destination do
   # timers depend on the transport. Called by Sippet.Router only.
   @moduledoc false
 
-  alias Sippet.{Flow, Message, Stack, Transport, TransportError, URI}
+  alias Sippet.{Flow, Message, Sim, Stack, Transport, TransportError, URI}
 
   @type settled :: {:ok, Transport.t(), connection :: non_neg_integer, Transport.remote()}
 
@@ -177,6 +177,11 @@ defmodule Sippet.Transport.Destination do
       [%Transport{module: Transport.Process} = transport | _] ->
         # It resolves by itself.
         {:ok, transport, 0, {host, port}}
+
+      [%Transport{module: Sim.Transport} = transport | _] = transports ->
+        with {:ok, ip} <- Sim.Transport.resolve(transport.handle, host),
+             do: settle_address(transports, protocol, ip, port),
+             else: ({:error, reason} -> error(reason, protocol, host, port))
 
       transports ->
         settle_address(transports, protocol, host, port)

@@ -1,6 +1,5 @@
 //! Streams: each connection has a framer, and one process that calls it.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use rustler::{Encoder, Env, NifResult, Resource, ResourceArc, Term};
@@ -73,14 +72,14 @@ fn push<'a>(env: Env<'a>, stream: &Stream, data: Term<'a>, now: i64) -> NifResul
         }
         terms.push(match frame {
             Frame::Message(message) => {
-                vm.tuple([atoms.message.into(), binary(vm, chunk, &message)])
+                vm.tuple([atoms.message.into(), string(vm, Some(chunk), &message)])
             }
             Frame::Ping | Frame::Pong => atoms.pong.into(),
             Frame::Broken(broken) => vm.tuple([
                 atoms.broken.into(),
                 vm.integer(broken.error.status_code().into()),
                 atoms.reason(broken.error.reason).into(),
-                binary(vm, chunk, &broken.head),
+                string(vm, Some(chunk), &broken.head),
             ]),
         });
     }
@@ -96,13 +95,6 @@ fn push<'a>(env: Env<'a>, stream: &Stream, data: Term<'a>, now: i64) -> NifResul
         None => atoms.nil.into(),
     };
     Ok(vm.term(vm.tuple([frames, deadline])))
-}
-
-fn binary<'a>(vm: Vm<'a>, chunk: Datagram<'a>, bytes: &Cow<'_, [u8]>) -> Raw<'a> {
-    match bytes {
-        Cow::Borrowed(bytes) => string(vm, Some(chunk), bytes),
-        Cow::Owned(bytes) => vm.copy(bytes),
-    }
 }
 
 /// `framer_expect_pong(framer)`: the next CRLF between messages answers a ping of ours.

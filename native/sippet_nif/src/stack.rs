@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -35,6 +35,9 @@ const WAKE_SLACK_MS: u64 = 5;
 /// How long the Clock sleeps at most while anything is open.
 const MAX_SLEEP_MS: u64 = 100;
 
+/// Of `Stack::set_ms`: nobody has set the time.
+const NOT_SET: u64 = u64::MAX;
+
 /// A transaction as Elixir knows it: shard and handle in one small integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
@@ -60,8 +63,22 @@ impl Address {
 pub type Placed = (usize, Effect);
 
 struct Runner {
+    pid: LocalPid,
     address: Address,
     monitor: Monitor,
+}
+
+/// What a stack that has no Clock is to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// A process that is watched has died, and that has not been told yet.
+    Untold,
+    /// Something is to be done now.
+    Outbox,
+    /// There may be something to do at this time.
+    Due(u64),
+    /// There is nothing.
+    Nothing,
 }
 
 /// What `Sippet.start_link/1` makes and everything else refers to.
@@ -73,12 +90,16 @@ pub struct Stack {
     config: Config,
     pub limits: Limits,
     epoch: Instant,
+    /// The time of a simulation, in place of the one since `epoch`.
+    set_ms: AtomicU64,
     core: RwLock<Option<Atom>>,
     closed: AtomicBool,
     /// By process: what a monitor's end means.
     runners: ByProcess<Runner>,
     /// By process: what it waits for. A runner may wait, and what waits may send another request meanwhile.
     callers: ByProcess<Vec<Runner>>,
+    /// How many ends of processes are being looked into.
+    deaths: AtomicUsize,
     /// Effects that arose where no process could carry them out.
     outbox: Mutex<Vec<Placed>>,
     clock: Mutex<Option<LocalPid>>,
@@ -97,6 +118,14 @@ fn table_of(key: LocalPidKey) -> usize {
     BuildHasherDefault::<DefaultHasher>::default().hash_one(key) as usize % RUNNER_TABLES
 }
 
+fn watched(pid: &LocalPid, address: Address, monitor: Monitor) -> Runner {
+    Runner {
+        pid: *pid,
+        address,
+        monitor,
+    }
+}
+
 fn key_of(env: Env<'_>, pid: &LocalPid) -> LocalPidKey {
     pid.encode(env).as_c_arg()
 }
@@ -113,6 +142,7 @@ impl Stack {
             config,
             limits,
             epoch: Instant::now(),
+            set_ms: AtomicU64::new(NOT_SET),
             core: RwLock::new(None),
             closed: AtomicBool::new(false),
             runners: (0..RUNNER_TABLES)
@@ -121,6 +151,7 @@ impl Stack {
             callers: (0..RUNNER_TABLES)
                 .map(|_| Mutex::new(HashMap::new()))
                 .collect(),
+            deaths: AtomicUsize::new(0),
             outbox: Mutex::new(Vec::new()),
             clock: Mutex::new(None),
             wake_at_ms: AtomicU64::new(u64::MAX),
@@ -128,9 +159,43 @@ impl Stack {
         }
     }
 
-    /// Milliseconds since the stack was made.
+    /// Milliseconds since the stack was made, or as they were set.
     pub fn now(&self) -> u64 {
+        let set = self.set_ms.load(Ordering::Relaxed);
+        if set != NOT_SET {
+            return set;
+        }
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Sets the time, which stands still from now on but for this.
+    pub fn set_time(&self, now_ms: u64) {
+        self.set_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// What `tick` is next wanted for, of a stack whose time is set.
+    pub fn outlook(&self, env: Env<'_>) -> Outlook {
+        let alive = |watched: &Runner| watched.pid.is_alive(env);
+        let runners = self.runners.iter().all(|table| {
+            let table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            table.values().all(alive)
+        });
+        let callers = self.callers.iter().all(|table| {
+            let table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            table.values().flatten().all(alive)
+        });
+        // In this order: a death leaves the tables first.
+        if !runners || !callers || self.deaths.load(Ordering::Acquire) > 0 {
+            return Outlook::Untold;
+        }
+        let outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if !outbox.is_empty() {
+            return Outlook::Outbox;
+        }
+        (0..self.shards.len())
+            .filter_map(|shard| self.look(shard, Engine::next_deadline)?)
+            .min()
+            .map_or(Outlook::Nothing, Outlook::Due)
     }
 
     /// The core's module.
@@ -182,9 +247,7 @@ impl Stack {
     ) -> Option<R> {
         let now = self.now();
         let mut engine = self.lock(shard)?;
-        let before = engine.len();
-        let open = usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0);
-        engine.set_elsewhere(open.saturating_sub(before));
+        let before = self.tell_elsewhere(&mut engine);
         let result = run(&mut engine, now, effects);
         self.account(before, engine.len());
         let deadline = engine.next_deadline();
@@ -193,6 +256,14 @@ impl Stack {
             self.wake_for(env, now, deadline);
         }
         Some(result)
+    }
+
+    /// How many transactions a shard holds; it is told how many the others do.
+    fn tell_elsewhere(&self, engine: &mut Engine) -> usize {
+        let held = engine.len();
+        let open = usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0);
+        engine.set_elsewhere(open.saturating_sub(held));
+        held
     }
 
     /// Keeps the sum of what the shards hold.
@@ -228,7 +299,10 @@ impl Stack {
 
     /// One round of the calling process, which is the Clock: what is due, and how long it may sleep; 0 if there is more.
     pub fn tick(&self, clock: LocalPid, from: usize) -> (Vec<Placed>, Option<u64>, usize) {
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        // Who sets the time knows when to look.
+        if self.set_ms.load(Ordering::Relaxed) == NOT_SET {
+            *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        }
         // What arms a timer from here on finds no plan, and wakes.
         self.wake_at_ms.store(u64::MAX, Ordering::Relaxed);
         let mut found =
@@ -241,7 +315,7 @@ impl Stack {
             let Some(mut engine) = self.lock(shard) else {
                 continue;
             };
-            let before = engine.len();
+            let before = self.tell_elsewhere(&mut engine);
             let more = engine.handle_timeout(self.now(), TIMERS_A_HOLD, &mut effects);
             self.account(before, engine.len());
             let deadline = engine.next_deadline();
@@ -284,7 +358,7 @@ impl Stack {
     pub fn add_runner(&self, env: Env<'_>, pid: &LocalPid, address: Address, monitor: Monitor) {
         let key = key_of(env, pid);
         self.runner_table(key)
-            .insert(key, Runner { address, monitor });
+            .insert(key, watched(pid, address, monitor));
     }
 
     /// Forgets a process that has come to its end in good order.
@@ -307,7 +381,7 @@ impl Stack {
         self.caller_table(key)
             .entry(key)
             .or_default()
-            .push(Runner { address, monitor });
+            .push(watched(pid, address, monitor));
     }
 
     /// Forgets that a process waits for a transaction.
@@ -378,10 +452,12 @@ impl Resource for Stack {
 
     /// A runner died inside the core's callback, or a process that waits. What is to be done about it waits for the Clock.
     fn down<'a>(&'a self, env: Env<'a>, pid: LocalPid, monitor: Monitor) {
+        self.deaths.fetch_add(1, Ordering::Relaxed);
         // This is called from C, which a panic must not reach.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             self.process_died(env, pid, monitor);
         }));
+        self.deaths.fetch_sub(1, Ordering::Release);
     }
 }
 

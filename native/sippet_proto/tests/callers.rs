@@ -382,3 +382,89 @@ fn a_cancel_that_finds_no_room_may_be_tried_again() {
     assert_eq!(bench.cancel(handle), Ok(()));
     assert_eq!(bench.log(), ["0 send CANCEL"]);
 }
+
+/// An engine that has room for two, one of them taken by a request that nobody answers.
+fn crowded() -> (Bench, sippet_proto::transaction::Handle) {
+    let mut bench = Bench::with(Config {
+        max_transactions: 2,
+        ..Config::default()
+    });
+    let other = bench.send(&options()).unwrap().unwrap();
+    (bench, other)
+}
+
+#[test]
+fn the_cancel_of_a_dead_process_that_finds_no_room_is_tried_until_there_is_some_9_1() {
+    let (mut bench, other) = crowded();
+    let handle = bench.ask(&invite());
+    bench.receive(&response(&invite(), 180, "a"));
+    bench.abandon(handle);
+    bench.at(9_900);
+    bench.terminate(other);
+    bench.quiet();
+    bench.at(11_000);
+    // Tried each T1; then timer E's repetitions of the CANCEL.
+    assert_eq!(bench.log(), ["10000 send CANCEL", "10500 send CANCEL"]);
+    bench.receive(&response(&cancel(&invite()), 200, "a"));
+    bench.receive(&response(&invite(), 487, "a"));
+    assert_eq!(bench.log(), ["11000 send ACK"]);
+    bench.at(100_000);
+    bench.assert_empty();
+}
+
+#[test]
+fn a_cancel_that_was_held_and_finds_no_room_is_tried_until_there_is_some_9_1() {
+    let (mut bench, other) = crowded();
+    bench.send(&invite()).unwrap();
+    assert_eq!(bench.send(&cancel(&invite())), Ok(None));
+    bench.at(1_000);
+    bench.receive(&response(&invite(), 180, "a"));
+    bench.at(1_200);
+    bench.terminate(other);
+    bench.quiet();
+    bench.at(1_500);
+    assert_eq!(bench.log(), ["1500 send CANCEL"]);
+    bench.receive(&response(&cancel(&invite()), 200, "a"));
+    bench.quiet();
+    // §9.1: 64·T1 from when it left.
+    bench.at(33_499);
+    assert!(bench.log().is_empty());
+    bench.at(33_500);
+    assert_eq!(bench.log(), ["33500 core timeout"]);
+    bench.assert_empty();
+}
+
+#[test]
+fn a_cancel_is_tried_no_more_when_a_final_response_has_come_9_1() {
+    for status_code in [200, 487] {
+        let (mut bench, other) = crowded();
+        let handle = bench.ask(&invite());
+        bench.receive(&response(&invite(), 180, "a"));
+        bench.abandon(handle);
+        bench.receive(&response(&invite(), status_code, "a"));
+        bench.terminate(other);
+        bench.at(100_000);
+        let cancels = bench
+            .sent
+            .iter()
+            .filter(|sent| sent.text.starts_with("CANCEL"));
+        assert_eq!(cancels.count(), 0);
+        bench.assert_empty();
+    }
+}
+
+#[test]
+fn a_cancel_that_was_refused_for_want_of_room_shortens_nothing_9_1() {
+    let (mut bench, _other) = crowded();
+    bench.send(&invite()).unwrap();
+    bench.receive(&response(&invite(), 180, "a"));
+    assert_eq!(
+        bench.send(&cancel(&invite())),
+        Err(SendError::TooManyTransactions)
+    );
+    bench.quiet();
+    bench.at(1_000_000);
+    // It was not cancelled: ten minutes, as ever.
+    assert!(bench.log().contains(&"600000 core timeout".to_owned()));
+    bench.assert_empty();
+}

@@ -47,6 +47,45 @@ fn a_100_is_sent_when_the_core_is_silent_for_200_ms_17_2_1() {
     assert_eq!(field(trying, "To"), "Bob <sip:bob@biloxi.example>");
 }
 
+/// The same request with a Timestamp.
+fn stamped(request: &str, timestamp: &str) -> String {
+    let line = format!("Timestamp: {timestamp}\r\nContent-Length");
+    request.replacen("Content-Length", &line, 1)
+}
+
+#[test]
+fn a_100_has_the_timestamp_of_the_request_and_the_delay_8_2_6_1() {
+    for (timestamp, expected) in [
+        ("54", "54 0.200"),
+        ("54.2", "54.2 0.200"),
+        ("54.", "54. 0.200"),
+        // One that says more than the time, or nothing that anybody reads, is copied as it is.
+        ("54.2 0.3", "54.2 0.3"),
+        ("noon", "noon"),
+        ("1.2.3", "1.2.3"),
+    ] {
+        let mut bench = Bench::new();
+        bench.receive(&stamped(&invite(), timestamp));
+        bench.at(200);
+        assert_eq!(fields(&bench.sent[0].text, "Timestamp"), [expected]);
+    }
+    let mut bench = Bench::new();
+    bench.at(1_000);
+    bench.receive(&stamped(&request("OPTIONS", "z9hG4bK1"), "7"));
+    bench.at(4_500);
+    assert_eq!(fields(&bench.sent[0].text, "Timestamp"), ["7 3.500"]);
+}
+
+#[test]
+fn a_final_response_of_the_engine_has_no_timestamp_8_2_6_1() {
+    let mut bench = Bench::by_hand();
+    bench.receive(&stamped(&invite(), "54.2"));
+    let handle = bench.called[0];
+    bench.begin(handle);
+    bench.fail_runner(handle);
+    assert!(fields(&bench.only_sent().text, "Timestamp").is_empty());
+}
+
 #[test]
 fn no_100_follows_a_provisional_response_of_the_core_17_2_1() {
     let mut bench = Bench::new();
@@ -262,6 +301,149 @@ fn a_success_sent_again_after_its_ack_is_not_repeated_anew() {
     bench.quiet();
     bench.at(100_000);
     assert!(bench.log().is_empty());
+}
+
+/// The 2xx of one of several forks behind this element.
+fn forked(to_tag: &str) -> String {
+    response(&invite(), 200, to_tag)
+}
+
+#[test]
+fn each_fork_is_repeated_until_its_own_ack_13_3_1_4() {
+    for mut bench in [Bench::new(), Bench::reliable()] {
+        let handle = invited(&mut bench);
+        bench.respond_until_ack(&forked("one")).unwrap();
+        bench.at(700);
+        bench.respond_until_ack(&forked("two")).unwrap();
+        bench.at(1_600);
+        let ack_to_two = ack(&invite(), "two", "z9hG4bKtwo");
+        assert_eq!(bench.receive(&ack_to_two), Verdict::Delivered);
+        bench.at(5_000);
+        assert_eq!(bench.receive(&ack_to_two), Verdict::Matched);
+        let ack_to_one = ack(&invite(), "one", "z9hG4bKone");
+        assert_eq!(bench.receive(&ack_to_one), Verdict::Delivered);
+        assert_eq!(bench.receive(&ack_to_one), Verdict::Matched);
+        bench.at(32_699);
+        assert_eq!(bench.state(handle), Some("accepted"));
+        bench.at(32_700);
+        bench.assert_empty();
+        let tags: Vec<_> = bench
+            .sent
+            .iter()
+            .map(|sent| (sent.at, field(&sent.text, "To")))
+            .collect();
+        let (one, two) = (
+            "Bob <sip:bob@biloxi.example>;tag=one",
+            "Bob <sip:bob@biloxi.example>;tag=two",
+        );
+        assert_eq!(
+            tags,
+            [
+                (0, one),
+                (500, one),
+                (700, two),
+                (1_200, two),
+                (1_500, one),
+                (3_500, one)
+            ]
+        );
+        assert_eq!(bench.seen, [invite(), ack_to_two, ack_to_one]);
+    }
+}
+
+#[test]
+fn each_fork_that_no_ack_came_for_is_told_64_t1_after_its_success_13_3_1_4() {
+    let mut bench = Bench::new();
+    invited(&mut bench);
+    bench.respond_until_ack(&forked("one")).unwrap();
+    bench.respond_until_ack(&forked("two")).unwrap();
+    bench.at(10_000);
+    bench.respond_until_ack(&forked("three")).unwrap();
+    bench.receive(&ack(&invite(), "two", "z9hG4bKtwo"));
+    bench.at(100_000);
+    let told: Vec<_> = bench
+        .log()
+        .into_iter()
+        .filter(|line| line.contains("core"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "10000 core ACK without key",
+            "32000 core no ack",
+            "42000 core no ack"
+        ]
+    );
+    // One more than the others is that of the fork that was answered at 10 s.
+    let times = |tag: &str| -> Vec<u64> {
+        let of_tag = |sent: &&engine::Sent| field(&sent.text, "To").ends_with(tag);
+        bench.sent.iter().filter(of_tag).map(|s| s.at).collect()
+    };
+    let schedule = [
+        0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500,
+    ];
+    assert_eq!(times("one"), schedule);
+    assert_eq!(times("two"), schedule[..5]);
+    assert_eq!(times("three"), schedule.map(|at| at + 10_000));
+    bench.assert_empty();
+}
+
+#[test]
+fn a_late_ack_after_no_ack_was_told_is_delivered_while_another_fork_waits() {
+    let mut bench = Bench::new();
+    invited(&mut bench);
+    bench.respond_until_ack(&forked("one")).unwrap();
+    bench.at(10_000);
+    bench.respond_until_ack(&forked("two")).unwrap();
+    bench.at(33_000);
+    bench.quiet();
+    assert_eq!(
+        bench.receive(&ack(&invite(), "one", "z9hG4bKone")),
+        Verdict::Delivered
+    );
+    assert_eq!(bench.log(), ["33000 core ACK without key"]);
+}
+
+#[test]
+fn a_fork_goes_on_the_way_that_its_own_success_was_sent() {
+    let mut bench = Bench::new();
+    invited(&mut bench);
+    for (tag, port) in [("one", 5_071), ("two", 5_072)] {
+        let way = engine::target(&format!("192.0.2.99:{port}"));
+        bench.respond_with(&forked(tag), Some(way), true).unwrap();
+    }
+    bench.quiet();
+    bench.at(500);
+    assert_eq!(
+        bench.log(),
+        [
+            "500 send 200 to 192.0.2.99:5071",
+            "500 send 200 to 192.0.2.99:5072"
+        ]
+    );
+}
+
+#[test]
+fn sixteen_forks_are_repeated_and_one_more_is_refused() {
+    let mut bench = Bench::new();
+    invited(&mut bench);
+    for fork in 0..16 {
+        bench.respond_until_ack(&forked(&fork.to_string())).unwrap();
+    }
+    bench.quiet();
+    assert_eq!(
+        bench.respond_until_ack(&forked("16")),
+        Err(SendError::TooManyForks)
+    );
+    assert!(bench.log().is_empty(), "it was not sent");
+    // Those that are known go on, and one that nobody has to repeat is sent (RFC 6026 §7.1).
+    bench.respond_until_ack(&forked("15")).unwrap();
+    bench.respond(&forked("17")).unwrap();
+    assert_eq!(bench.log(), ["0 send 200", "0 send 200"]);
+    bench.at(500);
+    assert_eq!(bench.log().len(), 16);
+    bench.at(100_000);
+    bench.assert_empty();
 }
 
 #[test]

@@ -154,16 +154,42 @@ fn a_cancel_matches_the_invite_that_it_means_9_2() {
         Verdict::Began(_)
     ));
     assert_eq!(bench.log(), ["0 core CANCEL"]);
-    // Its public key is that of the INVITE.
+    // The core has it by the key of the INVITE; its own is another one.
+    assert_eq!(bench.names, ["INVITE"]);
     let (infos, _) = bench.engine.list(0, 10);
-    assert_eq!(infos.len(), 2);
-    assert!(infos.iter().all(|info| info.name.method() == b"INVITE"));
+    let methods: Vec<_> = infos.iter().map(|info| info.name.method()).collect();
+    assert_eq!(methods, [&b"INVITE"[..], b"CANCEL"]);
     assert_eq!(bench.receive(&cancel(&invite())), Verdict::Matched);
     bench
         .respond(&response(&cancel(&invite()), 200, "a"))
         .unwrap();
     bench.receive(&cancel(&invite()));
     assert_eq!(bench.log(), ["0 send 200", "0 send 200"]);
+}
+
+#[test]
+fn the_answer_to_a_cancel_that_cannot_be_sent_fails_by_the_key_of_the_cancel_9_2() {
+    let mut bench = Bench::new();
+    let Verdict::Began(invited) = bench.receive(&invite()) else {
+        panic!("no transaction began");
+    };
+    let Verdict::Began(cancelled) = bench.receive(&cancel(&invite())) else {
+        panic!("no transaction began");
+    };
+    let to_cancel = response(&cancel(&invite()), 200, "a");
+    assert_eq!(bench.respond(&to_cancel), Ok(cancelled));
+    assert_eq!(bench.respond(&response(&invite(), 487, "a")), Ok(invited));
+    bench.quiet();
+    bench.fail_transport(cancelled);
+    bench.fail_transport(invited);
+    assert_eq!(
+        bench.log(),
+        [
+            "0 core transport econnrefused",
+            "0 core transport econnrefused"
+        ]
+    );
+    assert_eq!(bench.names, ["CANCEL", "INVITE"]);
 }
 
 #[test]

@@ -78,6 +78,39 @@ fn any_other_provisional_response_is_refused_rfc_4320_4_1() {
 }
 
 #[test]
+fn a_408_of_the_core_is_refused_and_another_answer_still_taken_rfc_4320_4_2() {
+    for at in [0, 5_000] {
+        for mut bench in [Bench::new(), Bench::reliable()] {
+            let handle = asked(&mut bench);
+            bench.at(at);
+            bench.quiet();
+            let state = bench.state(handle);
+            assert_eq!(
+                bench.respond(&answer(408)),
+                Err(SendError::TimeoutForbidden)
+            );
+            assert_eq!(bench.state(handle), state);
+            assert!(bench.log().is_empty());
+            bench.respond(&answer(504)).unwrap();
+            assert_eq!(bench.log(), [format!("{at} send 504")]);
+            bench.at(40_000);
+            bench.assert_empty();
+        }
+    }
+}
+
+#[test]
+fn a_408_that_was_refused_leaves_the_silence_of_a_request_forgotten_rfc_4320_4_2() {
+    let mut bench = Bench::new();
+    asked(&mut bench);
+    bench.at(31_000);
+    assert!(bench.respond(&answer(408)).is_err());
+    bench.at(100_000);
+    assert_eq!(bench.log(), ["3500 send 100"]);
+    bench.assert_empty();
+}
+
+#[test]
 fn a_request_that_its_core_forgets_ends_in_silence_rfc_4320_4_2() {
     let mut bench = Bench::new();
     asked(&mut bench);

@@ -1,21 +1,13 @@
 //! The corpus vectors of URIs: what is one, what is none, and into which pieces it falls.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod corpus;
 
 use serde_json::Value;
 use sippet_proto::uri::Comparison;
 use sippet_proto::{Uri, parse_uri};
 
-fn vectors(name: &str) -> Option<Value> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
-    let corpus = std::env::var_os("SIPPET_CORPUS").map_or(beside, PathBuf::from);
-    if !corpus.is_dir() {
-        println!("did not run: no corpus at {}", corpus.display());
-        return None;
-    }
-    let text = fs::read(corpus.join("vectors").join(name)).unwrap();
-    Some(serde_json::from_slice(&text).unwrap())
+fn say(name: &str, judged: usize) {
+    corpus::say(&format!("{name}: {judged} rows judged"));
 }
 
 fn rows<'a>(vectors: &'a Value, name: &str) -> &'a [Value] {
@@ -76,7 +68,7 @@ fn check_pieces(uri: &Uri<'_>, expect: &Value, text: &str) {
 
 #[test]
 fn sip_uris() {
-    let Some(vectors) = vectors("uri_parse.json") else {
+    let Some(vectors) = corpus::vectors("uri_parse.json") else {
         return;
     };
     for row in rows(&vectors, "uris") {
@@ -87,7 +79,7 @@ fn sip_uris() {
             check_pieces(&uri, &row["expect"], text);
         }
     }
-    println!("{} rows judged", rows(&vectors, "uris").len());
+    say("uri_parse", rows(&vectors, "uris").len());
 }
 
 /// Every pair in both orders, and every URI with itself.
@@ -107,27 +99,27 @@ fn check_pairs(pairs: &[Value]) {
 
 #[test]
 fn equivalence_of_sip_uris_19_1_4() {
-    let Some(vectors) = vectors("uri_equivalence.json") else {
+    let Some(vectors) = corpus::vectors("uri_equivalence.json") else {
         return;
     };
     let pairs = rows(&vectors, "pairs");
     check_pairs(pairs);
-    println!("{} rows judged", pairs.len());
+    say("uri_equivalence", pairs.len());
 }
 
 #[test]
 fn equivalence_of_tel_uris_rfc_3966() {
-    let Some(vectors) = vectors("tel_uris.json") else {
+    let Some(vectors) = corpus::vectors("tel_uris.json") else {
         return;
     };
     let pairs = rows(&vectors, "equivalence");
     check_pairs(pairs);
-    println!("{} rows judged", pairs.len());
+    say("tel_uris, equivalence", pairs.len());
 }
 
 #[test]
 fn tel_uris() {
-    let Some(vectors) = vectors("tel_uris.json") else {
+    let Some(vectors) = corpus::vectors("tel_uris.json") else {
         return;
     };
     for row in rows(&vectors, "valid") {
@@ -147,5 +139,5 @@ fn tel_uris() {
         assert!(parse_uri(text.as_bytes()).is_err(), "{row}");
     }
     let judged = rows(&vectors, "valid").len() + rows(&vectors, "invalid").len();
-    println!("{judged} rows judged");
+    say("tel_uris", judged);
 }

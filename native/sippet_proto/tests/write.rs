@@ -1,5 +1,6 @@
 //! What is written is read back as it was, or it is not written at all.
 
+mod corpus;
 mod generate;
 
 use generate::{Generator, Matter};
@@ -71,16 +72,6 @@ proptest! {
     }
 }
 
-fn corpus() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
-    let path = std::env::var_os("SIPPET_CORPUS").map_or(beside, PathBuf::from);
-    if path.is_dir() {
-        return Some(path);
-    }
-    println!("did not run: no corpus at {}", path.display());
-    None
-}
-
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -95,7 +86,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 /// Whatever was taken can be answered or forwarded: what is parsed can be written, and is the same again.
 #[test]
 fn every_message_of_the_corpus_that_is_read_can_be_written() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = corpus::path() else { return };
     let mut paths = Vec::new();
     files(&corpus, &mut paths);
     let (mut written, mut refused) = (0, 0);
@@ -124,6 +115,8 @@ fn every_message_of_the_corpus_that_is_read_can_be_written() {
             }
         }
     }
-    println!("{written} messages written, {refused} with a NUL refused");
+    corpus::say(&format!(
+        "{written} messages written, {refused} with a NUL refused"
+    ));
     assert!(written > 0);
 }

@@ -1,11 +1,11 @@
 //! What happens to a transaction otherwise: errors, ends, time.
 
-use rustler::{Env, NifResult, Term};
+use rustler::{Atom, Env, NifResult, Term};
 use sippet_proto::Bytes;
 
 use super::{effects_term, ok, plain_step, stopped};
 use crate::decode::Decoder;
-use crate::stack::{Address, StackArc};
+use crate::stack::{Address, Outlook, StackArc};
 use crate::term::{Raw, Vm};
 use crate::{atoms, scratch};
 
@@ -122,4 +122,28 @@ fn engine_tick(env: Env<'_>, stack: StackArc, from: usize) -> Term<'_> {
         None => atoms::get().infinity.into(),
     };
     vm.term(vm.tuple([effects_term(vm, &placed), sleep, vm.wide(from as u64)]))
+}
+
+/// `engine_set_time(stack, now_ms)`: the stack's time stands still from now on, and moves by this alone: for `Sippet.Sim`.
+#[rustler::nif]
+fn engine_set_time(stack: StackArc, now_ms: u64) -> Atom {
+    stack.set_time(now_ms);
+    atoms::get().ok
+}
+
+/// `engine_outlook(stack)`: when `engine_tick` is next wanted of a stack whose time is set: milliseconds, `:wake` for now,
+/// `:infinity` for never. `:nothing`: a process has died, and what comes of that is not known yet.
+#[rustler::nif]
+fn engine_outlook(env: Env<'_>, stack: StackArc) -> Term<'_> {
+    let vm = Vm::new(env);
+    let atoms = atoms::get();
+    if stack.is_closed() {
+        return vm.term(atoms.infinity.into());
+    }
+    vm.term(match stack.outlook(env) {
+        Outlook::Untold => atoms.nothing.into(),
+        Outlook::Outbox => atoms.wake.into(),
+        Outlook::Due(deadline) => vm.wide(deadline),
+        Outlook::Nothing => atoms.infinity.into(),
+    })
 }

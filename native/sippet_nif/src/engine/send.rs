@@ -195,6 +195,8 @@ pub fn send_error(error: SendError) -> Atom {
         SendError::NoTransaction => atoms.no_transaction,
         SendError::AlreadyAnswered => atoms.already_answered,
         SendError::ProvisionalForbidden => atoms.provisional_forbidden,
+        SendError::TimeoutForbidden => atoms.timeout_forbidden,
+        SendError::TooManyForks => atoms.too_many_forks,
         _ => atoms.too_many_transactions,
     }
 }

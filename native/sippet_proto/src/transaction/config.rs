@@ -45,9 +45,10 @@ impl Timers {
         self.t1_ms.saturating_mul(64)
     }
 
-    /// When the client's timer E has grown to T2: the moment for a 100 to a non-INVITE (RFC 4320 §4.2).
+    /// When the client's timer E is reset to T2: the moment for a 100 to a non-INVITE (RFC 4320 §4.1).
     pub fn until_t2_ms(&self) -> u64 {
-        let (mut interval, mut elapsed) = (self.t1_ms.max(1), 0u64);
+        let mut elapsed = self.t1_ms.max(1);
+        let mut interval = elapsed.saturating_mul(2);
         while interval < self.t2_ms {
             elapsed = elapsed.saturating_add(interval);
             interval = interval.saturating_mul(2);

@@ -43,6 +43,8 @@ pub enum Timer {
     M,
     /// INVITE client in Proceeding: neither a final nor another provisional response came.
     Proceeding,
+    /// INVITE client in Proceeding: its CANCEL found no room, and may now.
+    Cancel,
     /// Server: nothing was answered yet, a 100 is due (§17.2.1, RFC 4320 §4.2).
     Trying,
     /// INVITE server: the core has forgotten the call.
@@ -61,7 +63,7 @@ impl Timer {
     /// A transaction repeats one thing and waits for one end at a time.
     fn slot(self) -> usize {
         match self {
-            Timer::A | Timer::E | Timer::G | Timer::Trying | Timer::Accepted => 0,
+            Timer::A | Timer::E | Timer::G | Timer::Trying | Timer::Accepted | Timer::Cancel => 0,
             Timer::B
             | Timer::D
             | Timer::F
@@ -322,16 +324,44 @@ impl Context<'_> {
         status_code: u16,
         reason_phrase: &'static str,
     ) -> Option<Bytes> {
-        let salvage = Salvage::scan(source).or_else(|| Salvage::scan_response(source))?;
+        let mut salvage = Salvage::scan(source).or_else(|| Salvage::scan_response(source))?;
         let tag = self.keys.response_tag(self.common.key).to_tag();
+        // §8.2.6.1: what is late by our doing says by how much.
+        let stamped = salvage
+            .timestamp
+            .filter(|timestamp| status_code == 100 && is_time(timestamp))
+            .map(|timestamp| self.with_delay(timestamp));
+        let mut extra = None;
+        if let Some(stamped) = &stamped {
+            salvage.timestamp = None;
+            extra = Some((&b"Timestamp"[..], &stamped[..]));
+        }
         let reply = Reply {
             status_code,
             reason_phrase: reason_phrase.as_bytes(),
             to_tag: (status_code > 100).then_some(&tag[..]),
-            extra: &[],
+            extra: extra.as_slice(),
         };
         let mut out = Vec::with_capacity(source.len().min(1024));
         write_reply(&mut out, &salvage, &reply).ok()?;
         Some(Bytes::from(out))
     }
+
+    /// A Timestamp with the seconds that its request has been here (§20.38).
+    fn with_delay(&self, timestamp: &[u8]) -> Vec<u8> {
+        let ms = self.now.saturating_sub(self.common.created_ms);
+        let delay = format!(" {}.{:03}", ms / 1_000, ms % 1_000);
+        [timestamp, delay.as_bytes()].concat()
+    }
+}
+
+/// A Timestamp without a delay: digits, and a point in them.
+fn is_time(timestamp: &[u8]) -> bool {
+    let mut digits = timestamp.split(|byte| *byte == b'.');
+    let whole = digits.next().unwrap_or_default();
+    let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+    !whole.is_empty()
+        && is_number(whole)
+        && digits.next().is_none_or(is_number)
+        && digits.next().is_none()
 }

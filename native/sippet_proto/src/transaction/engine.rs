@@ -1,6 +1,8 @@
 //! The engine: the table of transactions, and the steps that messages and timers make in it.
 
 mod callers;
+#[cfg(test)]
+mod pairs;
 mod runners;
 mod sends;
 
@@ -327,8 +329,7 @@ impl Engine {
             _ => Step::Alive,
         });
         if let Some(cancel) = released {
-            // The core was told that its CANCEL is on its way; that another one is, is as good.
-            let _ = self.begin_client(*cancel, effects);
+            self.release_cancel(handle, cancel, effects);
         }
         Verdict::Matched
     }
@@ -414,6 +415,7 @@ impl Engine {
                     }
                 }),
                 Timer::Gate => self.open(handle, effects),
+                Timer::Cancel => self.retry_cancel(handle, effects),
                 _ => self.step(handle, effects, |machine, cx| match machine {
                     Machine::InviteClient(m) => {
                         client_step(m.handle(invite_client::Event::Timer(timer), cx))

@@ -45,14 +45,22 @@ pub struct Name {
 
 impl Name {
     fn of(via: &Via<'_>, method: Method<'_>) -> Name {
-        let (branch, method) = (via.branch().unwrap_or_default(), method.as_bytes());
-        let text = [branch, method, via.host].concat().into_boxed_slice();
+        let port = via.port.unwrap_or(default_port(via.protocol));
+        Name::new(
+            via.branch().unwrap_or_default(),
+            method.as_bytes(),
+            via.host,
+            port,
+        )
+    }
+
+    fn new(branch: &[u8], method: &[u8], host: &[u8], port: u16) -> Name {
         let length = |part: &[u8]| u16::try_from(part.len()).unwrap_or(0);
         Name {
             branch: length(branch),
             method: length(method),
-            port: via.port.unwrap_or(default_port(via.protocol)),
-            text,
+            port,
+            text: [branch, method, host].concat().into_boxed_slice(),
         }
     }
 
@@ -69,6 +77,19 @@ impl Name {
         self.text
             .get(start..start + usize::from(self.method))
             .unwrap_or_default()
+    }
+
+    /// What the core has this transaction's request by: that of a CANCEL is the INVITE that it means (§9.2).
+    pub(super) fn offered(&self) -> Name {
+        if self.method() != Method::Cancel.as_bytes() {
+            return self.clone();
+        }
+        Name::new(
+            self.branch(),
+            Method::Invite.as_bytes(),
+            self.host(),
+            self.port,
+        )
     }
 
     /// The host of sent-by.
@@ -175,11 +196,6 @@ impl IncomingRequest {
             }
             Kind::Invite | Kind::NonInvite => (key, key, false),
         };
-        let named = if kind == Kind::Cancel {
-            Method::Invite
-        } else {
-            line.method
-        };
         Ok(IncomingRequest {
             kind,
             key,
@@ -189,7 +205,7 @@ impl IncomingRequest {
             acknowledged,
             in_dialog: to.tag().is_some(),
             stateless_ack,
-            name: Name::of(via, named),
+            name: Name::of(via, line.method),
             bytes,
             source,
             target,

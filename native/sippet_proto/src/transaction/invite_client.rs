@@ -51,7 +51,7 @@ pub(super) struct InviteClient {
     /// The ACK to a 300–699.
     ack: Option<Bytes>,
     forks: Vec<Fork>,
-    /// Waits for the first provisional response (§9.1).
+    /// Waits for the first provisional response (§9.1), or for room.
     held_cancel: Option<Box<OutgoingRequest>>,
     /// A CANCEL has left: nothing gives the INVITE more time now.
     cancelled: bool,
@@ -171,7 +171,8 @@ impl InviteClient {
                 self.held_cancel = Some(cancel);
                 Outcome::Step(Step::Alive)
             }
-            (State::Proceeding, Event::Cancel(cancel)) => self.release(cancel, cx),
+            (State::Proceeding, Event::Cancel(cancel)) => Outcome::Cancel(cancel),
+            (State::Proceeding, Event::Timer(Timer::Cancel)) => self.release(),
 
             // A final response has come first: there is nothing to cancel (§9.1).
             (State::Completed | State::Accepted, Event::Cancel(_))
@@ -194,19 +195,32 @@ impl InviteClient {
             cx.arm(Timer::Proceeding, cx.config.proceeding_ms);
         }
         cx.deliver_response(response);
+        self.release()
+    }
+
+    fn release(&mut self) -> Outcome {
         match self.held_cancel.take() {
-            Some(cancel) => self.release(cancel, cx),
+            Some(cancel) => Outcome::Cancel(cancel),
             None => Outcome::Step(Step::Alive),
         }
     }
 
     /// After a CANCEL the INVITE has 64·T1 left for its final response (§9.1).
-    fn release(&mut self, cancel: Box<OutgoingRequest>, cx: &mut Context<'_>) -> Outcome {
-        if !self.cancelled {
+    pub fn cancel_sent(&mut self, cx: &mut Context<'_>) {
+        self.held_cancel = None;
+        if self.state == State::Proceeding && !self.cancelled {
             self.cancelled = true;
+            cx.disarm(Timer::Cancel);
             cx.arm(Timer::Proceeding, cx.config.timeout_ms());
         }
-        Outcome::Cancel(cancel)
+    }
+
+    /// There was no room for the CANCEL.
+    pub fn try_cancel_later(&mut self, cancel: Box<OutgoingRequest>, cx: &mut Context<'_>) {
+        if self.state == State::Proceeding {
+            self.held_cancel = Some(cancel);
+            cx.arm(Timer::Cancel, cx.config.t1_ms);
+        }
     }
 
     /// A 2xx: the first of its fork goes to the core, a repetition gets the fork's ACK again (§13.2.2.4).

@@ -9,11 +9,10 @@ use bytes::Bytes;
 
 use super::context::{Context, Step, Timer};
 use super::effect::Failure;
+use super::forks::Forks;
 use super::input::OutgoingResponse;
 use super::key::Key;
-
-/// How many forks may answer one INVITE through this element.
-const FORK_LIMIT: usize = 16;
+use super::outcome::SendError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -40,16 +39,12 @@ pub(super) struct InviteServer {
     pub state: State,
     /// Until a final response is sent: what the engine's own answers are made from.
     request: Bytes,
-    /// The last response sent, as long as it may be repeated.
+    /// The last response sent other than a 2xx, as long as it may be repeated.
     last: Option<Bytes>,
     interval_ms: u64,
     /// The core told of a failure to send; once is enough.
     told_error: bool,
-    forks: Vec<Key>,
-    /// The 2xx that is repeated until this ACK comes.
-    awaits: Option<Key>,
-    /// This ACK has come.
-    acknowledged: Option<Key>,
+    forks: Forks,
 }
 
 /// What can happen to it.
@@ -72,8 +67,8 @@ pub(super) enum Event<'e> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Step(Step),
-    /// The response came too late: a final one was sent before.
-    Refused,
+    /// The response was not sent.
+    Refused(SendError),
     /// The core is to see this ACK.
     Deliver,
     /// The core has seen it.
@@ -92,9 +87,7 @@ impl InviteServer {
             last: None,
             interval_ms: 0,
             told_error: false,
-            forks: Vec::new(),
-            awaits: None,
-            acknowledged: None,
+            forks: Forks::default(),
         }
     }
 
@@ -119,7 +112,7 @@ impl InviteServer {
                 self.accept(response, cx)
             }
             (State::Accepted | State::Completed | State::Confirmed, Event::Response(_)) => {
-                Outcome::Refused
+                Outcome::Refused(SendError::AlreadyAnswered)
             }
 
             (State::Completed, Event::Ack) => {
@@ -134,7 +127,13 @@ impl InviteServer {
             }
             // An ACK to a 2xx has a branch of its own, unless its sender knows no better.
             (State::Accepted, Event::Ack) => Outcome::Deliver,
-            (State::Accepted, Event::Acknowledged(key)) => self.acknowledged(key, cx),
+            (State::Accepted, Event::Acknowledged(key)) => {
+                if self.forks.acknowledged(key, cx) {
+                    Outcome::Deliver
+                } else {
+                    Outcome::Absorb
+                }
+            }
 
             (State::Proceeding, Event::Timer(Timer::Trying)) => {
                 if self.last.is_none() {
@@ -157,17 +156,11 @@ impl InviteServer {
                 self.end()
             }
             (State::Accepted, Event::Timer(Timer::Accepted)) => {
-                if self.awaits.is_some() {
-                    self.interval_ms = cx.config.backoff_ms(self.interval_ms);
-                    self.repeat(cx);
-                    cx.arm(Timer::Accepted, self.interval_ms);
-                }
+                self.forks.handle_timeout(cx);
                 ALIVE
             }
             (State::Accepted, Event::Timer(Timer::L)) => {
-                if self.awaits.take().is_some() {
-                    cx.fail(Failure::NoAck);
-                }
+                self.forks.end(cx);
                 self.end()
             }
             (State::Confirmed, Event::Timer(Timer::I)) => self.end(),
@@ -211,6 +204,9 @@ impl InviteServer {
 
     /// A 2xx: the first, one of another fork, or the core's own repetition.
     fn accept(&mut self, response: &OutgoingResponse, cx: &mut Context<'_>) -> Outcome {
+        if response.until_ack && !self.forks.has_place(response.acknowledged) {
+            return Outcome::Refused(SendError::TooManyForks);
+        }
         self.redirect(response, cx);
         cx.transmit(&response.bytes);
         if self.state != State::Accepted {
@@ -220,35 +216,8 @@ impl InviteServer {
             cx.disarm_machine();
             cx.arm(Timer::L, cx.config.timeout_ms());
         }
-        if !self.forks.contains(&response.acknowledged) && self.forks.len() < FORK_LIMIT {
-            self.forks.push(response.acknowledged);
-            cx.alias(response.acknowledged);
-        }
-        if response.until_ack && self.acknowledged != Some(response.acknowledged) {
-            self.awaits = Some(response.acknowledged);
-            self.last = Some(response.bytes.clone());
-            self.interval_ms = cx.config.t1_ms;
-            cx.arm(Timer::Accepted, self.interval_ms);
-            // The wait is for 64·T1 from this 2xx, and the transaction outlives it.
-            cx.arm(Timer::L, cx.config.timeout_ms());
-        }
+        self.forks.sent(response, cx);
         ALIVE
-    }
-
-    fn acknowledged(&mut self, key: Key, cx: &mut Context<'_>) -> Outcome {
-        if self.awaits == Some(key) {
-            self.awaits = None;
-            self.acknowledged = Some(key);
-            self.last = None;
-            cx.disarm(Timer::Accepted);
-            return Outcome::Deliver;
-        }
-        // Where the engine repeats the 2xx the core has an ACK once; else each may have to be forwarded.
-        if self.acknowledged == Some(key) {
-            Outcome::Absorb
-        } else {
-            Outcome::Deliver
-        }
     }
 
     fn complete(&mut self, bytes: Bytes, cx: &mut Context<'_>) -> Outcome {
@@ -304,6 +273,6 @@ impl InviteServer {
     }
 
     pub fn bytes(&self) -> usize {
-        self.request.len() + self.last.as_ref().map_or(0, Bytes::len)
+        self.request.len() + self.last.as_ref().map_or(0, Bytes::len) + self.forks.bytes()
     }
 }

@@ -12,6 +12,7 @@ mod context;
 mod delivery;
 mod effect;
 mod engine;
+mod forks;
 pub mod input;
 mod invite_client;
 mod invite_server;

@@ -48,6 +48,12 @@ pub enum SendError {
     /// A provisional response other than 100 to a request other than INVITE (RFC 4320 §4.1).
     #[error("only 100 may precede the final response to a request other than INVITE")]
     ProvisionalForbidden,
+    /// A 408 to a request other than INVITE (RFC 4320 §4.2): another final response is still taken.
+    #[error("a request other than INVITE is not answered 408")]
+    TimeoutForbidden,
+    /// As many forks have answered one INVITE as are repeated until their ACK.
+    #[error("as many forks have answered as are repeated until their ACK")]
+    TooManyForks,
     /// As many transactions are open as may be.
     #[error("as many transactions are open as may be")]
     TooManyTransactions,
@@ -58,7 +64,7 @@ pub enum SendError {
 pub struct Taken {
     /// What it is.
     pub delivery: Delivery,
-    /// The transaction's name, for the key.
+    /// The transaction's name, for the key; with a CANCEL that of its INVITE (§9.2).
     pub name: Name,
     /// The core is client of this transaction, not server.
     pub client: bool,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::context::{Context, Step, Timer};
 use super::effect::Failure;
 use super::input::OutgoingResponse;
+use super::outcome::SendError;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
@@ -55,10 +56,8 @@ pub(super) enum Event<'e> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Step(Step),
-    /// A final response was sent before.
-    TooLate,
-    /// A provisional response other than 100 (RFC 4320 §4.1).
-    Forbidden,
+    /// The response was not sent.
+    Refused(SendError),
 }
 
 const ALIVE: Outcome = Outcome::Step(Step::Alive);
@@ -87,12 +86,13 @@ impl Server {
                 match response.status_code {
                     // Before its time a 100 is not sent; when it comes, the engine sends one (RFC 4320 §4.1).
                     100 => ALIVE,
-                    101..200 => Outcome::Forbidden,
+                    ..200 => Outcome::Refused(SendError::ProvisionalForbidden),
+                    // It would come too late to tell the client anything (RFC 4320 §4.2).
+                    408 => Outcome::Refused(SendError::TimeoutForbidden),
                     200.. => self.complete(response.bytes.clone(), response, cx),
-                    ..100 => Outcome::Forbidden,
                 }
             }
-            (State::Completed, Event::Response(_)) => Outcome::TooLate,
+            (State::Completed, Event::Response(_)) => Outcome::Refused(SendError::AlreadyAnswered),
 
             (State::Trying, Event::Timer(Timer::Trying)) => {
                 self.state = State::Proceeding;

@@ -186,10 +186,7 @@ fn number(text: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
 }
 
 /// Names and values as they stand, behind the mark that the text begins with.
-fn pairs<'a>(
-    text: Option<&'a [u8]>,
-    separator: u8,
-) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+fn pairs(text: Option<&[u8]>, separator: u8) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
     text.and_then(|text| text.get(1..))
         .unwrap_or_default()
         .split(move |byte| *byte == separator)

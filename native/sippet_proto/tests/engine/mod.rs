@@ -47,6 +47,8 @@ pub struct Bench {
     pub called: Vec<Handle>,
     /// The bytes of the messages that the core got.
     pub seen: Vec<String>,
+    /// The methods of the keys that the core got.
+    pub names: Vec<String>,
     keys: KeyMaker,
     log: Vec<String>,
 }
@@ -67,6 +69,7 @@ impl Bench {
             sent: Vec::new(),
             called: Vec::new(),
             seen: Vec::new(),
+            names: Vec::new(),
             keys,
             log: Vec::new(),
         }
@@ -98,6 +101,7 @@ impl Bench {
         self.log.clear();
         self.sent.clear();
         self.seen.clear();
+        self.names.clear();
     }
 
     /// Lets time pass, each timer firing at its moment.
@@ -341,6 +345,8 @@ impl Bench {
     }
 
     fn describe(&mut self, taken: &Taken) -> String {
+        self.names
+            .push(String::from_utf8_lossy(taken.name.method()).into_owned());
         match &taken.delivery {
             Delivery::Request { bytes, keyed, .. } | Delivery::Response { bytes, keyed, .. } => {
                 let text = String::from_utf8(bytes.to_vec()).unwrap();

@@ -412,7 +412,7 @@ impl World {
         let status = self.random.pick(&[200, 200, 200, 200, 302, 486, 500, 603]);
         let success = (200..300).contains(&status);
         let forks = success && self.random.percent(5);
-        let until_ack = success && !forks && self.random.percent(85);
+        let until_ack = success && self.random.percent(85);
         self.answer(at, node, &request, status, until_ack);
         if forks {
             let second = Answer {
@@ -420,7 +420,7 @@ impl World {
                 request: request.clone(),
                 status,
                 fork: true,
-                until_ack: false,
+                until_ack,
             };
             let at = at + self.random.wait(3_000);
             self.plan(at, Event::Act(Action::Respond(second)));
@@ -516,7 +516,7 @@ impl World {
             && result.is_ok()
             && let Some(glance) = Glance::of(response.as_bytes())
         {
-            self.ledger.until_ack(node, glance.id);
+            self.ledger.until_ack(node, glance.id, glance.to_tag);
         }
         self.carry(node, Cause::Core, effects);
         result.map(|_| ())

@@ -1,10 +1,11 @@
 //! Processes that wait for the response to their own request. They take what is there for them themselves: there is no
 //! runner, and the core hears nothing of it.
 
-use super::{Engine, Machine};
+use super::{Engine, Entry, Machine};
 use crate::transaction::cancel::build_cancel;
 use crate::transaction::delivery::Listener;
 use crate::transaction::effect::Effect;
+use crate::transaction::input::OutgoingRequest;
 use crate::transaction::outcome::{Collected, SendError};
 use crate::transaction::slab::Handle;
 
@@ -42,8 +43,12 @@ impl Engine {
             return;
         }
         self.with(handle, effects, |_, cx| cx.dismiss());
-        // What is no INVITE, or has its final response, there is nothing to do about.
-        let _ = self.cancel(now, handle, effects);
+        // What is no INVITE, or has its final response, there is nothing to do about. Nobody is left to try again.
+        if self.cancel(now, handle, effects) == Err(SendError::TooManyTransactions)
+            && let Some(cancel) = self.cancel_of(handle)
+        {
+            self.release_cancel(handle, Box::new(cancel), effects);
+        }
         self.sweep(handle, effects);
     }
 
@@ -62,17 +67,23 @@ impl Engine {
         let Machine::InviteClient(machine) = &entry.machine else {
             return Err(SendError::NoTransaction);
         };
-        let Some(invite) = machine.pending() else {
+        if machine.pending().is_none() {
             return Err(SendError::AlreadyAnswered);
-        };
+        }
         if entry.common.cancelled {
             return Ok(());
         }
-        let (target, reliable) = (entry.common.target.clone(), entry.common.reliable);
-        let Some(cancel) = build_cancel(invite, &self.keys, target, reliable) else {
-            return Err(SendError::NoTransaction);
-        };
+        let cancel = self.cancel_of(handle).ok_or(SendError::NoTransaction)?;
         self.send_cancel(cancel, effects).map(|_| ())
+    }
+
+    fn cancel_of(&self, handle: Handle) -> Option<OutgoingRequest> {
+        let Entry { common, machine } = self.entries.get(handle)?;
+        let Machine::InviteClient(machine) = machine else {
+            return None;
+        };
+        let target = common.target.clone();
+        build_cancel(machine.pending()?, &self.keys, target, common.reliable)
     }
 
     pub(super) fn has_caller(&self, handle: Handle) -> bool {

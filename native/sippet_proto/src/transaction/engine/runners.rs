@@ -51,13 +51,18 @@ impl Engine {
                 }) => {
                     cx.common.runner = Runner::Running;
                     cx.common.started = true;
-                    cx.common.owes_final =
-                        matches!(delivery, Delivery::Request { keyed: true, .. });
+                    let offered = matches!(delivery, Delivery::Request { keyed: true, .. });
+                    cx.common.owes_final = offered;
+                    let name = &cx.common.name;
                     followers = core::mem::take(&mut cx.common.followers);
                     let client = machine.is_client();
                     taken = Some(Taken {
                         delivery,
-                        name: cx.common.name.clone(),
+                        name: if offered {
+                            name.offered()
+                        } else {
+                            name.clone()
+                        },
                         client,
                         status_code,
                         cancelled: cx.common.cancelled,

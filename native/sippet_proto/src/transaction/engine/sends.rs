@@ -2,7 +2,7 @@
 
 use super::{Engine, Entry, Machine, client_step, server_step};
 use crate::transaction::client::Client;
-use crate::transaction::context::{Common, Step};
+use crate::transaction::context::{Common, Step, Timer};
 use crate::transaction::effect::Effect;
 use crate::transaction::input::{Kind, OutgoingRequest, OutgoingResponse};
 use crate::transaction::invite_client::{self, InviteClient};
@@ -83,7 +83,7 @@ impl Engine {
             _ => Step::Alive,
         });
         let begun = match released {
-            Some(cancel) => Some(self.begin_client(*cancel, effects)?),
+            Some(cancel) => Some(self.begin_cancel(invite, *cancel, effects)?),
             None => None,
         };
         self.with(invite, effects, |machine, cx| {
@@ -91,6 +91,57 @@ impl Engine {
                 matches!(machine, Machine::InviteClient(m) if m.pending().is_some());
         });
         Ok(begun)
+    }
+
+    /// A CANCEL leaves.
+    fn begin_cancel(
+        &mut self,
+        invite: Handle,
+        cancel: OutgoingRequest,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Handle, SendError> {
+        let begun = self.begin_client(cancel, effects)?;
+        self.with(invite, effects, |machine, cx| {
+            if let Machine::InviteClient(m) = machine {
+                m.cancel_sent(cx);
+            }
+        });
+        Ok(begun)
+    }
+
+    /// There may be room now.
+    pub(super) fn retry_cancel(&mut self, invite: Handle, effects: &mut Vec<Effect>) {
+        let mut released = None;
+        self.with(invite, effects, |machine, cx| {
+            if let Machine::InviteClient(m) = machine
+                && let invite_client::Outcome::Cancel(cancel) =
+                    m.handle(invite_client::Event::Timer(Timer::Cancel), cx)
+            {
+                released = Some(cancel);
+            }
+        });
+        if let Some(cancel) = released {
+            self.release_cancel(invite, cancel, effects);
+        }
+    }
+
+    /// A CANCEL leaves whose sender was told that it will, or whose sender is dead: where there is no room it is tried again.
+    pub(super) fn release_cancel(
+        &mut self,
+        invite: Handle,
+        cancel: Box<OutgoingRequest>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.has_room(true) {
+            // That another one is on its way is as good.
+            let _ = self.begin_cancel(invite, *cancel, effects);
+        } else {
+            self.with(invite, effects, |machine, cx| {
+                if let Machine::InviteClient(m) = machine {
+                    m.try_cancel_later(cancel, cx);
+                }
+            });
+        }
     }
 
     pub(super) fn begin_client(
@@ -153,19 +204,15 @@ impl Engine {
         self.step(handle, effects, |machine, cx| match machine {
             Machine::InviteServer(m) => {
                 let outcome = m.handle(invite_server::Event::Response(&response), cx);
-                if outcome == invite_server::Outcome::Refused {
-                    result = Err(SendError::AlreadyAnswered);
+                if let invite_server::Outcome::Refused(error) = outcome {
+                    result = Err(error);
                 }
                 server_step(outcome)
             }
             Machine::Server(m) => match m.handle(server::Event::Response(&response), cx) {
                 server::Outcome::Step(step) => step,
-                server::Outcome::TooLate => {
-                    result = Err(SendError::AlreadyAnswered);
-                    Step::Alive
-                }
-                server::Outcome::Forbidden => {
-                    result = Err(SendError::ProvisionalForbidden);
+                server::Outcome::Refused(error) => {
+                    result = Err(error);
                     Step::Alive
                 }
             },
