@@ -59,6 +59,13 @@ impl<'e> From<Term<'e>> for Raw<'e> {
     }
 }
 
+/// The bits of a term as a number, for a hash.
+#[inline]
+pub fn number(term: ErlNifTerm) -> usize {
+    // SAFETY: `ErlNifTerm` is transparent over the VM's word.
+    unsafe { std::mem::transmute(term) }
+}
+
 /// Makes and takes apart the terms of one environment.
 #[derive(Clone, Copy)]
 pub struct Vm<'e> {

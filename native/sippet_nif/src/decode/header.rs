@@ -15,23 +15,21 @@ use crate::term::Raw;
 impl<'e: 'a, 'a> Decoder<'e, 'a> {
     /// `%Sippet.Message{}.headers`
     pub fn headers(&self, map: Raw<'e>) -> Result<Headers<'a>, Refused<'e>> {
-        let refused = |field| move |refusal| Refused { field, refusal };
         let mut headers = Headers::new_in(self.arena);
         let pairs = self
             .vm
             .pairs(map)
-            .ok_or(Refusal::InvalidTerm)
-            .map_err(refused(self.atoms.headers_key.into()))?;
+            .ok_or_else(|| self.refused(self.atoms.headers_key))?;
         for (key, value) in pairs {
-            if let Some(known) = self.atoms.header(key.bits()) {
+            let decoded = if let Some(known) = self.atoms.header(key.bits()) {
                 self.header(known, value, &mut headers)
-                    .map_err(refused(key))?;
             } else if let Some(name) = self.vm.bytes(key) {
-                let values = self.extension_values(value).map_err(refused(key))?;
-                headers.extensions.push(Extension { name, values });
+                self.extension_values(value)
+                    .map(|values| headers.extensions.push(Extension { name, values }))
             } else {
-                return Err(refused(key)(Refusal::UnknownHeader));
-            }
+                self.refuse(Refusal::UnknownHeader)
+            };
+            decoded.ok_or_else(|| self.refused(key))?;
         }
         // A large map has no order of its own.
         headers
@@ -138,36 +136,36 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
                 headers.www_authenticate = Some(self.list(value, |value| self.auth(value))?)
             }
         }
-        Ok(())
+        Some(())
     }
 
     /// A list of strings, or a string alone.
     pub(super) fn extension_values(&self, term: Raw<'e>) -> Decoded<List<'a, &'a [u8]>> {
         match self.vm.bytes(term) {
-            Some(value) => Ok(bumpalo::vec![in self.arena; value]),
+            Some(value) => Some(bumpalo::vec![in self.arena; value]),
             None => self.list(term, |value| self.string(value)),
         }
     }
 
     pub(super) fn params(&self, term: Raw<'e>) -> Decoded<Params<'a>> {
-        let size = self.vm.map_size(term).ok_or(Refusal::InvalidTerm)?;
+        let size = self.vm.map_size(term)?;
         if size == 0 {
-            return Ok(&[]);
+            return Some(&[]);
         }
         let mut params = ArenaVec::with_capacity_in(size, self.arena);
-        for (name, value) in self.vm.pairs(term).ok_or(Refusal::InvalidTerm)? {
+        for (name, value) in self.vm.pairs(term)? {
             let value = self.string(value)?;
             params.push(Param {
                 name: self.string(name)?,
                 value: (!value.is_empty()).then_some(value),
             });
         }
-        Ok(params.into_bump_slice())
+        Some(params.into_bump_slice())
     }
 
     pub(super) fn name_addr(&self, term: Raw<'e>) -> Decoded<NameAddr<'a>> {
         let [display_name, uri, params] = self.tuple(term)?;
-        Ok(NameAddr {
+        Some(NameAddr {
             display_name: self.string(*display_name)?,
             uri: self.uri(*uri)?,
             params: self.params(*params)?,
@@ -176,8 +174,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn contact(&self, term: Raw<'e>) -> Decoded<Contact<'a>> {
         match self.vm.bytes(term) {
-            Some(b"*") => Ok(Contact::Star),
-            Some(_) => Err(Refusal::InvalidTerm),
+            Some(b"*") => Some(Contact::Star),
+            Some(_) => None,
             None => self
                 .list(term, |value| self.name_addr(value))
                 .map(Contact::Addresses),
@@ -189,7 +187,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let [version, protocol, sent_by, params] = self.tuple(term)?;
         let [host, port] = self.tuple(*sent_by)?;
         let port: u16 = self.integer(*port)?;
-        Ok(Via {
+        Some(Via {
             version: self.version(*version)?,
             protocol: self.protocol(*protocol)?,
             host: self.string(*host)?,
@@ -202,8 +200,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let [number, method] = self.tuple(term)?;
         // §8.1.1.5
         let number: i32 = self.integer(*number)?;
-        Ok(CSeq {
-            number: number.try_into().map_err(|_| Refusal::InvalidTerm)?,
+        Some(CSeq {
+            number: number.try_into().ok()?,
             method: self.method(*method)?,
         })
     }
@@ -211,7 +209,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     fn media_type(&self, term: Raw<'e>) -> Decoded<MediaType<'a>> {
         let [range, params] = self.tuple(term)?;
         let [kind, subtype] = self.tuple(*range)?;
-        Ok(MediaType {
+        Some(MediaType {
             kind: self.string(*kind)?,
             subtype: self.string(*subtype)?,
             params: self.params(*params)?,
@@ -220,7 +218,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     pub(super) fn token_params(&self, term: Raw<'e>) -> Decoded<TokenParams<'a>> {
         let [token, params] = self.tuple(term)?;
-        Ok(TokenParams {
+        Some(TokenParams {
             token: self.string(*token)?,
             params: self.params(*params)?,
         })
@@ -228,7 +226,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     pub(super) fn info(&self, term: Raw<'e>) -> Decoded<Info<'a>> {
         let [uri, params] = self.tuple(term)?;
-        Ok(Info {
+        Some(Info {
             uri: self.uri(*uri)?,
             params: self.params(*params)?,
         })
@@ -240,7 +238,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let params = self.params(*params)?;
         // A token68 is the only parameter there is, and has no value; Digest has none.
         let is_token68 = params.len() == 1 && !scheme.eq_ignore_ascii_case(b"digest");
-        Ok(Auth {
+        Some(Auth {
             scheme,
             params: if is_token68 {
                 params
@@ -264,7 +262,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn mime_version(&self, term: Raw<'e>) -> Decoded<MimeVersion> {
         let [major, minor] = self.tuple(term)?;
-        Ok(MimeVersion {
+        Some(MimeVersion {
             major: self.integer(*major)?,
             minor: self.integer(*minor)?,
         })
@@ -272,7 +270,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn retry_after(&self, term: Raw<'e>) -> Decoded<RetryAfter<'a>> {
         let [seconds, comment, params] = self.tuple(term)?;
-        Ok(RetryAfter {
+        Some(RetryAfter {
             seconds: self.integer(*seconds)?,
             comment: self.string(*comment)?,
             params: self.params(*params)?,
@@ -281,7 +279,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn timestamp(&self, term: Raw<'e>) -> Decoded<Timestamp> {
         let [timestamp, delay] = self.tuple(term)?;
-        Ok(Timestamp {
+        Some(Timestamp {
             timestamp: self.seconds(*timestamp)?,
             delay: self.seconds(*delay)?,
         })
@@ -291,9 +289,9 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let [code, agent, text] = self.tuple(term)?;
         let code: u16 = self.integer(*code)?;
         if !(100..=999).contains(&code) {
-            return Err(Refusal::InvalidTerm);
+            return None;
         }
-        Ok(Warning {
+        Some(Warning {
             code,
             agent: self.string(*agent)?,
             text: self.string(*text)?,
@@ -307,17 +305,17 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let number = |key, least, most| {
             let number: u8 = self.integer(self.field(term, key)?)?;
             if (least..=most).contains(&number) {
-                Ok(number)
+                Some(number)
             } else {
-                Err(Refusal::InvalidTerm)
+                None
             }
         };
         let year: u16 = self.integer(self.field(term, atoms.year)?)?;
         let month = number(atoms.month, 1, 12)?;
         if year > 9999 {
-            return Err(Refusal::InvalidTerm);
+            return None;
         }
-        Ok(Date {
+        Some(Date {
             year,
             month,
             day: number(atoms.day, 1, days_in_month(year, month))?,

@@ -4,6 +4,8 @@
 
 use memchr::{memchr, memchr3};
 
+use crate::grammar::is_token_byte;
+
 /// One header field as it stands in the input, its continuation lines included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawField<'a> {
@@ -165,7 +167,7 @@ impl<'a> Iterator for Lines<'a> {
             end = self.end_of_line();
         }
         let line = self.data.get(offset..end).unwrap_or_default();
-        let Some(colon) = memchr(b':', line) else {
+        let Some(colon) = colon(line) else {
             return Some(RawField {
                 line,
                 offset,
@@ -189,6 +191,16 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+/// The first colon, which mostly ends a token.
+#[inline]
+fn colon(line: &[u8]) -> Option<usize> {
+    let end = line.iter().position(|byte| !is_token_byte(*byte))?;
+    match line.get(end) {
+        Some(b':') => Some(end),
+        _ => memchr(b':', line),
+    }
+}
+
 /// `HCOLON` has SP and HTAB before the colon, no line end and no other control character (§25.1).
 fn trim_name(mut text: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = text {
@@ -201,7 +213,15 @@ const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-fn trim_start(mut text: &[u8]) -> &[u8] {
+#[inline]
+fn trim_start(text: &[u8]) -> &[u8] {
+    match text {
+        [b' ', text @ ..] if matches!(text.first(), Some(b'!'..)) => text,
+        _ => trim_any_start(text),
+    }
+}
+
+fn trim_any_start(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && is_space(*first)
     {
