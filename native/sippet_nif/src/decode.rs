@@ -34,6 +34,8 @@ pub struct Decoder<'e, 'a> {
     arena: &'a Arena,
     /// `{2, 0}` in pieces: small integers are the same term wherever they are.
     version: [Raw<'e>; 2],
+    /// The scheme of the last URI.
+    scheme: Cell<Option<(Raw<'e>, &'a [u8])>>,
     refusal: Cell<Refusal>,
 }
 
@@ -48,6 +50,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             atoms: atoms::get(),
             arena,
             version: [vm.integer(2), vm.integer(0)],
+            scheme: Cell::new(None),
             refusal: Cell::new(Refusal::InvalidTerm),
         }
     }
@@ -216,7 +219,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let length = self.vm.list_length(term)?;
         let mut list = List::with_capacity_in(length, self.arena);
         let mut rest = term;
-        while let Some((head, tail)) = self.vm.uncons(rest) {
+        for _ in 0..length {
+            let (head, tail) = self.vm.uncons(rest)?;
             list.push(decode(head)?);
             rest = tail;
         }

@@ -371,6 +371,7 @@ pub(crate) fn host(input: &[u8]) -> Parsed<'_, &[u8]> {
 const DOT: u8 = 1;
 const LETTER: u8 = 2;
 const OTHER: u8 = 4;
+const ANY: u8 = 8;
 
 /// What stands in a host name. The underscore is not in the grammar, but in the field.
 static HOST: [u8; 256] = {
@@ -378,9 +379,9 @@ static HOST: [u8; 256] = {
     let mut index = 0;
     while index < 256 {
         classes[index] = match index as u8 {
-            b'.' => DOT,
-            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
-            b'0'..=b'9' | b'-' | b'_' => OTHER,
+            b'.' => ANY | DOT,
+            b'a'..=b'z' | b'A'..=b'Z' => ANY | LETTER,
+            b'0'..=b'9' | b'-' | b'_' => ANY | OTHER,
             _ => 0,
         };
         index += 1;
@@ -391,7 +392,7 @@ static HOST: [u8; 256] = {
 /// Splits off what may be a host name or an address of four numbers. `true` where it surely is a name, as most are: no
 /// empty label, and a letter at the end.
 #[inline]
-pub(crate) fn name_or_ipv4(input: &[u8]) -> (&[u8], &[u8], bool) {
+fn name_or_ipv4(input: &[u8]) -> (&[u8], &[u8], bool) {
     let mut previous = DOT;
     let mut twice = 0;
     let mut end = 0;
@@ -405,7 +406,20 @@ pub(crate) fn name_or_ipv4(input: &[u8]) -> (&[u8], &[u8], bool) {
         end += 1;
     }
     let (host, rest) = input.split_at(end);
-    (host, rest, previous == LETTER && twice & DOT == 0)
+    (host, rest, previous & LETTER != 0 && twice & DOT == 0)
+}
+
+/// The same of a whole text.
+#[inline]
+pub(crate) fn is_plain_name(name: &[u8]) -> bool {
+    let (mut previous, mut twice, mut all) = (DOT, 0, ANY);
+    for byte in name {
+        let class = HOST[*byte as usize];
+        all &= class;
+        twice |= class & previous;
+        previous = class;
+    }
+    all != 0 && previous & LETTER != 0 && twice & DOT == 0
 }
 
 fn ipv6_reference(start: &[u8]) -> Parsed<'_, &[u8]> {

@@ -11,9 +11,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     pub fn typed(&self, shape: Shape, term: Raw<'e>) -> Decoded<Typed<'a>> {
         Some(match shape {
             Shape::Token => Typed::Token(self.string(term)?),
-            Shape::Tokens { .. } | Shape::Privacy => {
-                Typed::Tokens(self.list(term, |value| self.string(value))?)
-            }
+            Shape::Tokens { .. } | Shape::Privacy => Typed::Tokens(self.strings(term)?),
             Shape::TokenParams => Typed::TokenParams(self.token_params(term)?),
             Shape::TokenParamsList { .. } | Shape::Features | Shape::TextParamsList => {
                 Typed::TokenParamsList(self.list(term, |value| self.token_params(value))?)
@@ -22,10 +20,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             Shape::NumberParams => Typed::NumberParams(self.number_params(term)?),
             Shape::RAck => Typed::RAck(self.rack(term)?),
             Shape::Dialog(_) => Typed::Dialog(self.dialog(term)?),
-            Shape::Address => Typed::Address(self.name_addr(term)?),
-            Shape::Addresses { .. } => {
-                Typed::Addresses(self.list(term, |value| self.name_addr(value))?)
-            }
+            Shape::Address => Typed::Address(self.address(term)?),
+            Shape::Addresses { .. } => Typed::Addresses(self.addresses(term)?),
             Shape::Infos => Typed::Infos(self.list(term, |value| self.info(value))?),
             Shape::ChargingVector => Typed::Params(self.params(term)?),
             Shape::Identities => Typed::Identities(self.list(term, |value| self.identity(value))?),

@@ -53,7 +53,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             HeaderKey::AlertInfo => {
                 headers.alert_info = Some(self.list(value, |value| self.info(value))?)
             }
-            HeaderKey::Allow => headers.allow = Some(self.list(value, |value| self.string(value))?),
+            HeaderKey::Allow => headers.allow = Some(self.strings(value)?),
             HeaderKey::AuthenticationInfo => {
                 headers.authentication_info = Some(self.with_values(self.params(value)?))
             }
@@ -68,12 +68,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             HeaderKey::ContentDisposition => {
                 headers.content_disposition = Some(self.token_params(value)?)
             }
-            HeaderKey::ContentEncoding => {
-                headers.content_encoding = Some(self.list(value, |value| self.string(value))?)
-            }
-            HeaderKey::ContentLanguage => {
-                headers.content_language = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::ContentEncoding => headers.content_encoding = Some(self.strings(value)?),
+            HeaderKey::ContentLanguage => headers.content_language = Some(self.strings(value)?),
             HeaderKey::ContentLength => headers.content_length = Some(self.integer(value)?),
             HeaderKey::ContentType => headers.content_type = Some(self.media_type(value)?),
             HeaderKey::Cseq => headers.cseq = Some(self.cseq(value)?),
@@ -82,16 +78,14 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
                 headers.error_info = Some(self.list(value, |value| self.info(value))?)
             }
             HeaderKey::Expires => headers.expires = Some(self.integer(value)?),
-            HeaderKey::From => headers.from = Some(self.name_addr(value)?),
-            HeaderKey::InReplyTo => {
-                headers.in_reply_to = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::From => headers.from = Some(self.address(value)?),
+            HeaderKey::InReplyTo => headers.in_reply_to = Some(self.strings(value)?),
             HeaderKey::MaxForwards => headers.max_forwards = Some(self.integer(value)?),
             HeaderKey::MimeVersion => headers.mime_version = Some(self.mime_version(value)?),
             HeaderKey::MinExpires => headers.min_expires = Some(self.integer(value)?),
             HeaderKey::Organization => headers.organization = Some(self.string(value)?),
             HeaderKey::PAssertedIdentity => {
-                headers.p_asserted_identity = Some(self.list(value, |value| self.name_addr(value))?)
+                headers.p_asserted_identity = Some(self.addresses(value)?)
             }
             HeaderKey::Priority => headers.priority = Some(self.string(value)?),
             HeaderKey::ProxyAuthenticate => {
@@ -100,33 +94,21 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             HeaderKey::ProxyAuthorization => {
                 headers.proxy_authorization = Some(self.list(value, |value| self.auth(value))?)
             }
-            HeaderKey::ProxyRequire => {
-                headers.proxy_require = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::ProxyRequire => headers.proxy_require = Some(self.strings(value)?),
             HeaderKey::Reason => {
                 headers.reason = Some(self.list(value, |value| self.token_params(value))?)
             }
-            HeaderKey::RecordRoute => {
-                headers.record_route = Some(self.list(value, |value| self.name_addr(value))?)
-            }
-            HeaderKey::ReplyTo => headers.reply_to = Some(self.name_addr(value)?),
-            HeaderKey::Require => {
-                headers.require = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::RecordRoute => headers.record_route = Some(self.addresses(value)?),
+            HeaderKey::ReplyTo => headers.reply_to = Some(self.address(value)?),
+            HeaderKey::Require => headers.require = Some(self.strings(value)?),
             HeaderKey::RetryAfter => headers.retry_after = Some(self.retry_after(value)?),
-            HeaderKey::Route => {
-                headers.route = Some(self.list(value, |value| self.name_addr(value))?)
-            }
+            HeaderKey::Route => headers.route = Some(self.addresses(value)?),
             HeaderKey::Server => headers.server = Some(self.string(value)?),
             HeaderKey::Subject => headers.subject = Some(self.string(value)?),
-            HeaderKey::Supported => {
-                headers.supported = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::Supported => headers.supported = Some(self.strings(value)?),
             HeaderKey::Timestamp => headers.timestamp = Some(self.timestamp(value)?),
-            HeaderKey::To => headers.to = Some(self.name_addr(value)?),
-            HeaderKey::Unsupported => {
-                headers.unsupported = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::To => headers.to = Some(self.address(value)?),
+            HeaderKey::Unsupported => headers.unsupported = Some(self.strings(value)?),
             HeaderKey::UserAgent => headers.user_agent = Some(self.string(value)?),
             HeaderKey::Via => headers.via = Some(self.list(value, |value| self.via(value))?),
             HeaderKey::Warning => {
@@ -143,7 +125,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     pub(super) fn extension_values(&self, term: Raw<'e>) -> Decoded<List<'a, &'a [u8]>> {
         match self.vm.bytes(term) {
             Some(value) => Some(bumpalo::vec![in self.arena; value]),
-            None => self.list(term, |value| self.string(value)),
+            None => self.strings(term),
         }
     }
 
@@ -153,7 +135,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             return Some(&[]);
         }
         let mut params = ArenaVec::with_capacity_in(size, self.arena);
-        for (name, value) in self.vm.pairs(term)? {
+        for (name, value) in self.vm.pairs(term)?.take(size) {
             let value = self.string(value)?;
             params.push(Param {
                 name: self.string(name)?,
@@ -163,7 +145,21 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         Some(params.into_bump_slice())
     }
 
-    pub(super) fn name_addr(&self, term: Raw<'e>) -> Decoded<NameAddr<'a>> {
+    pub(super) fn addresses(&self, term: Raw<'e>) -> Decoded<List<'a, NameAddr<'a>>> {
+        self.list(term, |value| self.name_addr(value))
+    }
+
+    pub(super) fn strings(&self, term: Raw<'e>) -> Decoded<List<'a, &'a [u8]>> {
+        self.list(term, |value| self.string(value))
+    }
+
+    pub(super) fn address(&self, term: Raw<'e>) -> Decoded<NameAddr<'a>> {
+        self.name_addr(term)
+    }
+
+    // Large: in its two callers it is made where it stays.
+    #[inline(always)]
+    fn name_addr(&self, term: Raw<'e>) -> Decoded<NameAddr<'a>> {
         let [display_name, uri, params] = self.tuple(term)?;
         Some(NameAddr {
             display_name: self.string(*display_name)?,
@@ -176,9 +172,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         match self.vm.bytes(term) {
             Some(b"*") => Some(Contact::Star),
             Some(_) => None,
-            None => self
-                .list(term, |value| self.name_addr(value))
-                .map(Contact::Addresses),
+            None => self.addresses(term).map(Contact::Addresses),
         }
     }
 

@@ -16,6 +16,7 @@ pub fn uri<'e: 'a, 'a>(vm: Vm<'e>, arena: &'a Arena, term: Raw<'e>) -> Result<Ur
 
 impl<'e: 'a, 'a> Decoder<'e, 'a> {
     /// `%Sippet.URI{}`, or a string that is parsed.
+    #[inline(always)]
     pub fn uri(&self, term: Raw<'e>) -> Decoded<Uri<'a>> {
         let atoms = self.atoms;
         let Some(of) = self.vm.get(term, atoms.struct_key) else {
@@ -25,9 +26,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             return None;
         }
         let text = |key| self.optional(self.field(term, key)?);
-        let Some(scheme) = text(atoms.scheme)? else {
-            return self.refuse(Refusal::Uri);
-        };
+        let scheme = self.scheme(self.field(term, atoms.scheme)?)?;
         let authority = text(atoms.authority)?;
         let userinfo = text(atoms.userinfo)?;
         let host = text(atoms.host)?;
@@ -53,6 +52,21 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         })
     }
 
+    /// Most URIs of a message have the same scheme, and that is the same term.
+    fn scheme(&self, term: Raw<'e>) -> Decoded<&'a [u8]> {
+        if let Some((last, scheme)) = self.scheme.get()
+            && last == term
+        {
+            return Some(scheme);
+        }
+        let Some(scheme) = self.optional(term)? else {
+            return self.refuse(Refusal::Uri);
+        };
+        self.scheme.set(Some((term, scheme)));
+        Some(scheme)
+    }
+
+    #[cold]
     fn uri_text(&self, term: Raw<'e>) -> Decoded<Uri<'a>> {
         match sippet_proto::parse_uri(self.vm.bytes(term)?) {
             Ok(uri) => Some(uri),

@@ -184,7 +184,7 @@ pub(crate) fn put_host(out: &mut Vec<u8>, name: &[u8]) {
 
 #[inline]
 pub(crate) fn check_host(name: &[u8]) -> Written {
-    if matches!(grammar::name_or_ipv4(name), (_, [], true)) {
+    if grammar::is_plain_name(name) {
         return Ok(());
     }
     let is_host = if name.contains(&b':') {
