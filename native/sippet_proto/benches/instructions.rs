@@ -2,6 +2,7 @@
 //! `valgrind --tool=callgrind --toggle-collect=measured instructions parse FILE`. See `bench/instructions.sh`.
 
 use std::hint::black_box;
+use std::io::Write;
 
 use sippet_proto::{Arena, Framing, Options, parse};
 
@@ -14,16 +15,23 @@ fn main() {
     match words.as_slice() {
         ["parse", path] => count_parse(&read(path)),
         ["write", path] => count_write(&read(path)),
-        ["worst", kind, size] => {
-            let size = size.parse().expect("a number of bytes");
-            let kind = worst::Kind::ALL.iter().find(|known| known.name == *kind);
-            count_parse(&kind.expect("a kind of input").build(size));
-        }
+        ["worst", kind, size] => count_parse(&worst(kind, size)),
+        ["dump", kind, size] => std::io::stdout()
+            .write_all(&worst(kind, size))
+            .expect("standard output"),
         ["kinds"] => worst::Kind::ALL
             .iter()
             .for_each(|kind| println!("{}", kind.name)),
-        _ => println!("instructions: parse FILE, write FILE, worst KIND BYTES or kinds"),
+        _ => println!(
+            "instructions: parse FILE, write FILE, worst KIND BYTES, dump KIND BYTES or kinds"
+        ),
     }
+}
+
+fn worst(kind: &str, size: &str) -> Vec<u8> {
+    let size = size.parse().expect("a number of bytes");
+    let kind = worst::Kind::ALL.iter().find(|known| known.name == kind);
+    kind.expect("a kind of input").build(size)
 }
 
 fn read(path: &str) -> Vec<u8> {

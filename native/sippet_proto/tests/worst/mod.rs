@@ -37,7 +37,7 @@ impl Kind {
         },
         Kind {
             name: "contact_params",
-            fields: |size| numbered_lines(size, "Contact: <sip:a@b>", ";p", "=v"),
+            fields: |size| numbered_lines(size, "Contact: <sip:a@b>", ";p", "=v", ""),
         },
         Kind {
             name: "repeated_params",
@@ -45,11 +45,11 @@ impl Kind {
         },
         Kind {
             name: "via_params",
-            fields: |size| numbered_lines(size, "Via: SIP/2.0/UDP a", ";p", "=v"),
+            fields: |size| numbered_lines(size, "Via: SIP/2.0/UDP a", ";p", "=v", ""),
         },
         Kind {
             name: "uri_params",
-            fields: |size| numbered_lines(size, "Contact: <sip:a@b", ";p", "=v"),
+            fields: |size| numbered_lines(size, "Contact: <sip:a@b", ";p", "=v", ">"),
         },
         Kind {
             name: "uri_headers",
@@ -77,7 +77,7 @@ impl Kind {
         },
         Kind {
             name: "credentials",
-            fields: |size| numbered_lines(size, "Authorization: Digest a=b", ",p", "=\"v\""),
+            fields: |size| numbered_lines(size, "Authorization: Digest p31=b", ",p", "=\"v\"", ""),
         },
         Kind {
             name: "challenges",
@@ -215,18 +215,19 @@ fn lines(size: usize, start: &[u8], piece: &[u8], end: &[u8]) -> Vec<u8> {
 }
 
 /// The same, each piece with a number of its own in the middle.
-fn numbered_lines(size: usize, start: &str, before: &str, behind: &str) -> Vec<u8> {
+fn numbered_lines(size: usize, start: &str, before: &str, behind: &str, end: &str) -> Vec<u8> {
     let mut fields = String::with_capacity(size);
     while fields.len() < size {
-        let end = fields.len() + LINE.min(size - fields.len());
+        let full = fields.len() + LINE.min(size - fields.len());
         fields.push_str(start);
         for number in 0..32 {
             fields.push_str(&format!("{before}{number}{behind}"));
         }
         // As many again, of a name each that came before: more names are beyond the limits.
-        while fields.len() < end {
+        while fields.len() < full {
             fields.push_str(&format!("{before}31{behind}"));
         }
+        fields.push_str(end);
         fields.push_str("\r\n");
     }
     fields.into_bytes()
