@@ -152,7 +152,37 @@ impl<'a> Iterator for Lines<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<RawField<'a>> {
-        if self.body_offset.is_some() || self.position >= self.data.len() {
+        if self.body_offset.is_some() {
+            return None;
+        }
+        let rest = self.data.get(self.position..).unwrap_or_default();
+        let found = memchr3(b'\r', b'\n', 0, rest).unwrap_or_default();
+        let (line, end) = rest.split_at(found);
+        // Nearly every line ends in CRLF, goes on nowhere and has a name right before its colon.
+        if let [b'\r', b'\n', behind @ ..] = end
+            && !matches!(behind, [b' ' | b'\t', ..])
+            && let Some(name_length) = line.iter().position(|byte| !is_token_byte(*byte))
+            && let (name, [b':', value @ ..]) = line.split_at(name_length)
+        {
+            let offset = self.position;
+            self.position = offset + found + 2;
+            let value = trim_start(value);
+            return Some(RawField {
+                line,
+                offset,
+                name: Some(name),
+                value: trim_end(value),
+                value_offset: offset + found - value.len(),
+                folds: 0,
+            });
+        }
+        self.next_of_any_form()
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn next_of_any_form(&mut self) -> Option<RawField<'a>> {
+        if self.position >= self.data.len() {
             return None;
         }
         let offset = self.position;
@@ -167,7 +197,7 @@ impl<'a> Iterator for Lines<'a> {
             end = self.end_of_line();
         }
         let line = self.data.get(offset..end).unwrap_or_default();
-        let Some(colon) = colon(line) else {
+        let Some(colon) = memchr(b':', line) else {
             return Some(RawField {
                 line,
                 offset,
@@ -178,26 +208,15 @@ impl<'a> Iterator for Lines<'a> {
             });
         };
         let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or_default();
-        let trimmed = trim_start(value);
+        let value = trim_start(value.get(1..).unwrap_or_default());
         Some(RawField {
             line,
             offset,
             name: Some(trim_name(name)),
-            value: trim_end(trimmed),
-            value_offset: end - trimmed.len(),
+            value: trim_end(value),
+            value_offset: end - value.len(),
             folds,
         })
-    }
-}
-
-/// The first colon, which mostly ends a token.
-#[inline]
-fn colon(line: &[u8]) -> Option<usize> {
-    let end = line.iter().position(|byte| !is_token_byte(*byte))?;
-    match line.get(end) {
-        Some(b':') => Some(end),
-        _ => memchr(b':', line),
     }
 }
 
