@@ -4,8 +4,6 @@
 
 use memchr::{memchr, memchr3};
 
-use crate::grammar::is_token_byte;
-
 /// One header field as it stands in the input, its continuation lines included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawField<'a> {
@@ -161,8 +159,9 @@ impl<'a> Iterator for Lines<'a> {
         // Nearly every line ends in CRLF, goes on nowhere and has a name right before its colon.
         if let [b'\r', b'\n', behind @ ..] = end
             && !matches!(behind, [b' ' | b'\t', ..])
-            && let Some(name_length) = line.iter().position(|byte| !is_token_byte(*byte))
-            && let (name, [b':', value @ ..]) = line.split_at(name_length)
+            && let Some(colon) = first_colon(line)
+            && let (name, [_, value @ ..]) = line.split_at(colon)
+            && !matches!(name, [.., b' ' | b'\t'])
         {
             let offset = self.position;
             self.position = offset + found + 2;
@@ -218,6 +217,24 @@ impl<'a> Lines<'a> {
             folds,
         })
     }
+}
+
+/// Eight bytes at a time: names are short, and a call costs more than most of them.
+#[inline]
+fn first_colon(line: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let mut at = 0;
+    while let Some(chunk) = line.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        // A zero byte is where a colon was; the lowest high bit marks the first one.
+        let colons = u64::from_le_bytes(*chunk) ^ (ONES * b':' as u64);
+        let marks = colons.wrapping_sub(ONES) & !colons & (ONES << 7);
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let found = line.get(at..)?.iter().position(|byte| *byte == b':')?;
+    Some(at + found)
 }
 
 /// `HCOLON` has SP and HTAB before the colon, no line end and no other control character (§25.1).
