@@ -65,7 +65,7 @@ case "${1:-messages}" in
   crates)
     cd rust
     CARGO_TARGET_DIR=../_build/rust cargo test --quiet --locked
-    CARGO_TARGET_DIR=../_build/rust cargo bench --locked -- --noplot
+    CARGO_TARGET_DIR=../_build/rust cargo bench --locked --bench peers -- --noplot
     cd ..
     mix run crates.exs _build/rust/criterion "records/$today-crates.md"
     ;;

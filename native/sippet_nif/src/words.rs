@@ -4,6 +4,8 @@
 //! another process. `Sippet.Native` hands over a tuple of such strings with each call, and strings that are among them
 //! become references to it. The list here and the one there are compared when the library is loaded.
 
+use sippet_proto::grammar::is_same;
+
 use crate::term::{Raw, Vm};
 
 macro_rules! words {
@@ -198,7 +200,7 @@ const fn slot(bytes: &[u8]) -> usize {
 fn index(bytes: &[u8]) -> Option<usize> {
     let index = usize::from(TABLE[slot(bytes)]);
     let word = WORDS.get(index)?;
-    (*word == bytes).then_some(index)
+    is_same(word, bytes).then_some(index)
 }
 
 /// The tuple that a caller handed over; without one, all strings are made.

@@ -87,6 +87,24 @@ pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| is(*byte, TOKEN))
 }
 
+/// `==` for short texts, without a call: up to 16 bytes are two words each, which may overlap.
+#[inline]
+pub fn is_same(left: &[u8], right: &[u8]) -> bool {
+    fn ends<const N: usize>(left: &[u8], right: &[u8]) -> bool {
+        left.first_chunk::<N>() == right.first_chunk()
+            && left.last_chunk::<N>() == right.last_chunk()
+    }
+    left.len() == right.len()
+        && match left.len() {
+            0 => true,
+            1 => left.first() == right.first(),
+            2..4 => ends::<2>(left, right),
+            4..8 => ends::<4>(left, right),
+            8..=16 => ends::<8>(left, right),
+            _ => left == right,
+        }
+}
+
 /// What stands in a user part or password: `unreserved`, `user-unreserved`, `%` (§25.1), and `#`.
 #[inline]
 pub(crate) fn is_user_byte(byte: u8) -> bool {

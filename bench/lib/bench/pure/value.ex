@@ -253,39 +253,50 @@ defmodule Bench.Pure.Value do
   def pairs(text), do: pairs(text, %{}, 0)
 
   defp pairs(text, params, count) do
-    {name, rest} = lower_token(text)
+    case pair_name(text, text, 0) do
+      {name, rest} -> pair(name, rest, params, count)
+      nil -> malformed()
+    end
+  end
+
+  defp pair(name, text, params, count) do
     if is_map_key(params, name) or count == 32, do: malformed()
+    {value, rest} = text |> skip() |> value()
+    params = Map.put(params, name, value)
 
     case skip(rest) do
-      <<?=, rest::binary>> ->
-        {value, rest} = value(skip(rest))
-        params = Map.put(params, name, value)
-        rest = skip(rest)
-
-        case next_pair(rest) do
-          nil -> {params, rest}
-          next -> pairs(next, params, count + 1)
-        end
-
-      _none ->
-        malformed()
+      <<?,, next::binary>> = rest -> next_pair(skip(next), rest, params, count + 1)
+      rest -> {params, rest}
     end
   end
 
-  defp next_pair(<<?,, rest::binary>>), do: pair_start(skip(rest))
-  defp next_pair(_rest), do: nil
+  # The comma stays for the list of challenges when another scheme follows.
+  defp next_pair(<<?,, _::binary>>, _rest, _params, _count), do: malformed()
 
-  defp pair_start(<<?,, _::binary>>), do: malformed()
-  defp pair_start(start), do: pair_start(start, start)
-
-  defp pair_start(<<c, rest::binary>>, start) when is_token(c), do: pair_start(rest, start)
-
-  defp pair_start(rest, start) do
-    case skip(rest) do
-      <<?=, _::binary>> when byte_size(rest) < byte_size(start) -> start
-      _other -> nil
+  defp next_pair(text, rest, params, count) do
+    case pair_name(text, text, 0) do
+      {name, text} -> pair(name, text, params, count)
+      nil -> {params, rest}
     end
   end
+
+  # A name and "=", if that is what follows.
+  defp pair_name(<<c, rest::binary>>, text, size) when is_token(c) and c not in ?A..?Z,
+    do: pair_name(rest, text, size + 1)
+
+  defp pair_name(<<?=, rest::binary>>, text, size) when size > 0,
+    do: {binary_part(text, 0, size), rest}
+
+  defp pair_name(<<c, _::binary>>, text, _size) when c in ?A..?Z do
+    {name, rest} = token(text)
+    assigned(lower(name), skip(rest))
+  end
+
+  defp pair_name(_rest, _text, 0), do: nil
+  defp pair_name(rest, text, size), do: assigned(binary_part(text, 0, size), skip(rest))
+
+  defp assigned(name, <<?=, rest::binary>>), do: {name, rest}
+  defp assigned(_name, _rest), do: nil
 
   def text(text), do: text(text, text)
 

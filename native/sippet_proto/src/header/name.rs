@@ -1,5 +1,7 @@
 //! The names of header fields: the known ones, and those that are registered with IANA.
 
+use crate::grammar::is_same;
+
 /// Where the values of a field go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Name {
@@ -193,26 +195,6 @@ pub(crate) fn look_up(name: &[u8]) -> Option<&'static Name> {
     let entry = NAMES.get(usize::from(*TABLE.get(slot(name))?))?;
     let is_it = is_same(entry.text, name) || entry.text.eq_ignore_ascii_case(name);
     is_it.then_some(entry)
-}
-
-/// `==` without a call for names of 4 to 16 bytes, as most are: their ends may overlap.
-#[inline]
-fn is_same(left: &[u8], right: &[u8]) -> bool {
-    if left.len() != right.len() {
-        return false;
-    }
-    match left.len() {
-        4..8 => {
-            left.first_chunk::<4>() == right.first_chunk()
-                && left.last_chunk::<4>() == right.last_chunk()
-        }
-        8..=16 => {
-            left.first_chunk::<8>() == right.first_chunk()
-                && left.last_chunk::<8>() == right.last_chunk()
-        }
-        0..4 => left.iter().eq(right),
-        _ => left == right,
-    }
 }
 
 #[cfg(test)]
