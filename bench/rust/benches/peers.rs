@@ -1,6 +1,7 @@
 //! Bytes to a message, beside other crates: `cargo bench` in this folder.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sippet_bench::{PARSERS, scan};
@@ -36,5 +37,11 @@ fn peers(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, peers);
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(2));
+    targets = peers
+}
 criterion_main!(benches);
