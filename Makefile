@@ -4,7 +4,7 @@ export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test simulate fuzz lint demo interop clean
+.PHONY: setup test simulate fuzz lint demo interop bench bench-crates bench-scheduling bench-instructions clean
 
 setup:
 	@bash scripts/setup.sh
@@ -30,6 +30,7 @@ lint: setup
 	mix format --check-formatted
 	mix compile --warnings-as-errors
 	MIX_ENV=test mix compile --warnings-as-errors
+	@bash bench/instructions.sh compare || true
 
 demo: setup
 	@ELIXIR_ERL_OPTIONS="+Bd $$ELIXIR_ERL_OPTIONS" mix run examples/demo.exs
@@ -37,5 +38,19 @@ demo: setup
 interop: setup
 	bash test/interop/run.sh
 
+# See bench/README.md.
+bench: setup
+	@bash bench/run.sh messages
+
+bench-crates: setup
+	@bash bench/run.sh crates
+
+bench-scheduling: setup
+	@bash bench/run.sh scheduling
+
+bench-instructions: setup
+	@bash bench/instructions.sh record
+	@bash bench/instructions.sh worst
+
 clean:
-	rm -rf _build target native/fuzz/target
+	rm -rf _build target native/fuzz/target bench/_build bench/deps

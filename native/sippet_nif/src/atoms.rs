@@ -11,6 +11,7 @@ use sippet_proto::{Reason, WriteReason};
 
 use crate::counters::Counters;
 use crate::error::Refusal;
+use crate::term;
 
 macro_rules! atoms {
     ($($name:ident $(= $text:literal)?),+ $(,)?) => {
@@ -19,8 +20,7 @@ macro_rules! atoms {
             $(pub $name: Atom,)+
             /// In the order of [`HeaderKey::ALL`].
             pub headers: [Atom; HeaderKey::ALL.len()],
-            /// The same with their index, in the order of the terms' bits: for look-ups.
-            headers_by_term: Vec<(ErlNifTerm, HeaderKey)>,
+            headers_by_term: ByTerm,
             methods: Vec<(Atom, Method<'static>)>,
             protocols: Vec<(Atom, Protocol<'static>)>,
             reasons: Vec<(Reason, Atom)>,
@@ -32,12 +32,11 @@ macro_rules! atoms {
         impl Atoms {
             fn new(env: Env<'_>) -> Result<Atoms, rustler::Error> {
                 let mut headers = [rustler::types::atom::nil(); HeaderKey::ALL.len()];
-                let mut headers_by_term = Vec::new();
+                let mut headers_by_term = ByTerm::new();
                 for (slot, key) in headers.iter_mut().zip(HeaderKey::ALL) {
                     *slot = Atom::from_str(env, key.atom_name())?;
-                    headers_by_term.push((slot.as_c_arg(), *key));
+                    headers_by_term.insert(slot.as_c_arg(), *key);
                 }
-                headers_by_term.sort_unstable_by_key(|(term, _)| *term);
                 Ok(Atoms {
                     $($name: Atom::from_str(env, atoms!(@text $name $($text)?))?,)+
                     headers,
@@ -173,6 +172,40 @@ atoms!(
     year,
 );
 
+/// Header keys by the bits of their atoms: open addressing in a table that stays mostly empty.
+struct ByTerm([Option<(ErlNifTerm, HeaderKey)>; BY_TERM_SLOTS]);
+
+const BY_TERM_SLOTS: usize = 256;
+
+impl ByTerm {
+    fn new() -> ByTerm {
+        ByTerm([None; BY_TERM_SLOTS])
+    }
+
+    /// Atoms that were made one after the other differ in the bits above the tag.
+    fn slots(atom: ErlNifTerm) -> impl Iterator<Item = usize> {
+        let start = term::number(atom) >> 6;
+        (0..BY_TERM_SLOTS).map(move |step| start.wrapping_add(step) % BY_TERM_SLOTS)
+    }
+
+    fn insert(&mut self, atom: ErlNifTerm, key: HeaderKey) {
+        if let Some(slot) = ByTerm::slots(atom).find(|slot| self.0[*slot].is_none()) {
+            self.0[slot] = Some((atom, key));
+        }
+    }
+
+    #[inline]
+    fn get(&self, atom: ErlNifTerm) -> Option<HeaderKey> {
+        for slot in ByTerm::slots(atom) {
+            let (found, key) = self.0[slot]?;
+            if found == atom {
+                return Some(key);
+            }
+        }
+        None
+    }
+}
+
 static ATOMS: OnceLock<Atoms> = OnceLock::new();
 
 /// Makes all atoms; called once, when the library is loaded.
@@ -201,11 +234,7 @@ fn lower_case(env: Env<'_>, word: &[u8]) -> Result<Atom, rustler::Error> {
 impl Atoms {
     /// The key of the header map that an atom is.
     pub fn header(&self, term: ErlNifTerm) -> Option<HeaderKey> {
-        self.headers_by_term
-            .binary_search_by_key(&term, |(term, _)| *term)
-            .ok()
-            .and_then(|index| self.headers_by_term.get(index))
-            .map(|(_, key)| *key)
+        self.headers_by_term.get(term)
     }
 
     /// The atom of a known method.

@@ -7,6 +7,8 @@ mod header;
 mod sdp;
 mod uri;
 
+use std::cell::Cell;
+
 use sippet_proto::message::{
     Arena, List, Message, Method, Protocol, RequestLine, StartLine, StatusLine, Version,
 };
@@ -31,9 +33,15 @@ pub struct Decoder<'e, 'a> {
     vm: Vm<'e>,
     atoms: &'static Atoms,
     arena: &'a Arena,
+    /// `{2, 0}` in pieces: small integers are the same term wherever they are.
+    version: [Raw<'e>; 2],
+    /// The scheme of the last URI.
+    scheme: Cell<Option<(Raw<'e>, &'a [u8])>>,
+    refusal: Cell<Refusal>,
 }
 
-type Decoded<T> = Result<T, Refusal>;
+/// `None` where a term is not what belongs there; why is in [`Decoder::refusal`]. A `Result` would double what is moved.
+type Decoded<T> = Option<T>;
 
 impl<'e: 'a, 'a> Decoder<'e, 'a> {
     /// A decoder for one message.
@@ -42,31 +50,46 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             vm,
             atoms: atoms::get(),
             arena,
+            version: [vm.integer(2), vm.integer(0)],
+            scheme: Cell::new(None),
+            refusal: Cell::new(Refusal::InvalidTerm),
+        }
+    }
+
+    /// Why the last term was refused.
+    pub fn refusal(&self) -> Refusal {
+        self.refusal.get()
+    }
+
+    #[cold]
+    fn refuse<T>(&self, refusal: Refusal) -> Decoded<T> {
+        self.refusal.set(refusal);
+        None
+    }
+
+    fn refused(&self, field: impl Into<Raw<'e>>) -> Refused<'e> {
+        Refused {
+            field: field.into(),
+            refusal: self.refusal(),
         }
     }
 
     /// `%Sippet.Message{}`
     pub fn message(&self, term: Raw<'e>) -> Result<Message<'a>, Refused<'e>> {
         let atoms = self.atoms;
-        let at = |field: rustler::Atom| {
-            move |refusal| Refused {
-                field: field.into(),
-                refusal,
-            }
-        };
         self.is_struct(term, atoms.message_struct)
-            .map_err(at(atoms.message))?;
+            .ok_or_else(|| self.refused(atoms.message))?;
         let start_line = self
             .field(term, atoms.start_line)
             .and_then(|line| self.start_line(line))
-            .map_err(at(atoms.start_line))?;
+            .ok_or_else(|| self.refused(atoms.start_line))?;
         let body = self
             .field(term, atoms.body)
             .and_then(|body| self.optional(body))
-            .map_err(at(atoms.body))?;
+            .ok_or_else(|| self.refused(atoms.body))?;
         let headers = self
             .field(term, atoms.headers_key)
-            .map_err(at(atoms.headers_key))?;
+            .ok_or_else(|| self.refused(atoms.headers_key))?;
         Ok(Message {
             start_line,
             headers: self.headers(headers)?,
@@ -80,7 +103,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let name = self.field(term, atoms.struct_key)?;
         let version = self.version(self.field(term, atoms.version)?);
         if name == atoms.request_line.into() {
-            Ok(StartLine::Request(RequestLine {
+            Some(StartLine::Request(RequestLine {
                 method: self.method(self.field(term, atoms.method)?)?,
                 request_uri: self.uri(self.field(term, atoms.request_uri)?)?,
                 version: version?,
@@ -88,7 +111,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         } else if name == atoms.status_line.into() {
             // `%StatusLine{}` has the version nil unless it was made by `new/1,2`.
             let unset = self.field(term, atoms.version)? == atoms.nil.into();
-            Ok(StartLine::Status(StatusLine {
+            Some(StartLine::Status(StatusLine {
                 version: if unset { Version::SIP_2_0 } else { version? },
                 status_code: self.status_code(self.field(term, atoms.status_code)?)?,
                 reason_phrase: self
@@ -96,44 +119,48 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
                     .unwrap_or_default(),
             }))
         } else {
-            Err(Refusal::InvalidTerm)
+            None
         }
     }
 
     fn status_code(&self, term: Raw<'e>) -> Decoded<u16> {
         let code = self.integer(term)?;
         if (100..=699).contains(&code) {
-            Ok(code)
+            Some(code)
         } else {
-            Err(Refusal::InvalidTerm)
+            None
         }
     }
 
     fn method(&self, term: Raw<'e>) -> Decoded<Method<'a>> {
         if let Some(known) = self.atoms.to_method(term.bits()) {
-            return Ok(known);
+            return Some(known);
         }
         match self.vm.bytes(term) {
-            Some(text) => Ok(Method::from_bytes(text)),
-            None if self.vm.is_atom(term) => Err(Refusal::UnknownMethod),
-            None => Err(Refusal::InvalidTerm),
+            Some(text) => Some(Method::from_bytes(text)),
+            None if self.vm.is_atom(term) => self.refuse(Refusal::UnknownMethod),
+            None => None,
         }
     }
 
     fn protocol(&self, term: Raw<'e>) -> Decoded<Protocol<'a>> {
         if let Some(known) = self.atoms.to_protocol(term.bits()) {
-            return Ok(known);
+            return Some(known);
         }
         match self.vm.bytes(term) {
-            Some(text) => Ok(Protocol::from_bytes(text)),
-            None if self.vm.is_atom(term) => Err(Refusal::UnknownProtocol),
-            None => Err(Refusal::InvalidTerm),
+            Some(text) => Some(Protocol::from_bytes(text)),
+            None if self.vm.is_atom(term) => self.refuse(Refusal::UnknownProtocol),
+            None => None,
         }
     }
 
     fn version(&self, term: Raw<'e>) -> Decoded<Version> {
-        let [major, minor] = self.tuple(term)?;
-        Ok(Version {
+        let numbers = self.tuple(term)?;
+        if *numbers == self.version {
+            return Some(Version::SIP_2_0);
+        }
+        let [major, minor] = numbers;
+        Some(Version {
             major: self.integer(*major)?,
             minor: self.integer(*minor)?,
         })
@@ -141,28 +168,28 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn is_struct(&self, term: Raw<'e>, name: rustler::Atom) -> Decoded<()> {
         match self.vm.get(term, self.atoms.struct_key) {
-            Some(found) if found == name.into() => Ok(()),
-            _ => Err(Refusal::InvalidTerm),
+            Some(found) if found == name.into() => Some(()),
+            _ => None,
         }
     }
 
     /// The value of a key that must be there.
     fn field(&self, map: Raw<'e>, key: rustler::Atom) -> Decoded<Raw<'e>> {
-        self.vm.get(map, key).ok_or(Refusal::InvalidTerm)
+        self.vm.get(map, key)
     }
 
     fn tuple<const N: usize>(&self, term: Raw<'e>) -> Decoded<&'e [Raw<'e>; N]> {
-        self.vm.tuple_of(term).ok_or(Refusal::InvalidTerm)
+        self.vm.tuple_of(term)
     }
 
     fn string(&self, term: Raw<'e>) -> Decoded<&'a [u8]> {
-        self.vm.bytes(term).ok_or(Refusal::InvalidTerm)
+        self.vm.bytes(term)
     }
 
     /// nil or a string.
     fn optional(&self, term: Raw<'e>) -> Decoded<Option<&'a [u8]>> {
         if term == self.atoms.nil.into() {
-            Ok(None)
+            Some(None)
         } else {
             self.string(term).map(Some)
         }
@@ -172,7 +199,6 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         self.vm
             .number(term)
             .and_then(|number| N::try_from(number).ok())
-            .ok_or(Refusal::InvalidTerm)
     }
 
     /// A number of seconds, whole or not.
@@ -180,8 +206,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         // Whole seconds up to 2^53 are exact, and a year has 2^25.
         let whole = || self.vm.number(term).map(|number| number as f64);
         match self.vm.real(term).or_else(whole) {
-            Some(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
-            _ => Err(Refusal::InvalidTerm),
+            Some(seconds) if seconds.is_finite() && seconds >= 0.0 => Some(seconds),
+            _ => None,
         }
     }
 
@@ -191,13 +217,14 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         decode: impl Fn(Raw<'e>) -> Decoded<T>,
     ) -> Decoded<List<'a, T>> {
         // Not known to be short, but as long as a list that is there already.
-        let length = self.vm.list_length(term).ok_or(Refusal::InvalidTerm)?;
+        let length = self.vm.list_length(term)?;
         let mut list = List::with_capacity_in(length, self.arena);
         let mut rest = term;
-        while let Some((head, tail)) = self.vm.uncons(rest) {
+        for _ in 0..length {
+            let (head, tail) = self.vm.uncons(rest)?;
             list.push(decode(head)?);
             rest = tail;
         }
-        Ok(list)
+        Some(list)
     }
 }

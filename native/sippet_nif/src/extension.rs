@@ -59,7 +59,7 @@ fn decode_header<'a>(
     scratch::with(|arena, _| {
         let texts = Decoder::new(vm, arena)
             .texts(values.into())
-            .map_err(|_| rustler::Error::BadArg)?;
+            .ok_or(rustler::Error::BadArg)?;
         let encoder = Encoder::new(vm, None, words, arena);
         let limits = &Limits::DEFAULT;
         let result = if known.is_some() {
@@ -110,13 +110,13 @@ fn encode_header<'e>(
 ) -> Result<usize, Raw<'e>> {
     let atoms = atoms::get();
     let decoder = Decoder::new(vm, arena);
-    let refused = |field| move |refusal| vm.tuple([field, atoms.refusal(refusal).into()]);
+    let refused = |field| vm.tuple([field, atoms.refusal(decoder.refusal()).into()]);
     let written = |error| error::write_error(vm, &error);
     if let Some(key) = atoms.header(field.bits()) {
         let mut headers = Headers::new_in(arena);
         decoder
             .header(key, value, &mut headers)
-            .map_err(refused(field))?;
+            .ok_or_else(|| refused(field))?;
         write_known(&headers, out).map_err(written)?;
         return Ok(key.name().len() + ": ".len());
     }
@@ -124,11 +124,11 @@ fn encode_header<'e>(
     let full = || vm.copy(full_name(name));
     match shape(name) {
         Some(shape) => {
-            let value = decoder.typed(shape, value).map_err(refused(full()))?;
+            let value = decoder.typed(shape, value).ok_or_else(|| refused(full()))?;
             write(name, shape, &value, out).map_err(written)?;
         }
         None => {
-            let values = decoder.texts(value).map_err(refused(full()))?;
+            let values = decoder.texts(value).ok_or_else(|| refused(full()))?;
             write_text(name, &values, out).map_err(written)?;
         }
     }

@@ -59,6 +59,13 @@ impl<'e> From<Term<'e>> for Raw<'e> {
     }
 }
 
+/// The bits of a term as a number, for a hash.
+#[inline]
+pub fn number(term: ErlNifTerm) -> usize {
+    // SAFETY: `ErlNifTerm` is transparent over the VM's word.
+    unsafe { std::mem::transmute(term) }
+}
+
 /// Makes and takes apart the terms of one environment.
 #[derive(Clone, Copy)]
 pub struct Vm<'e> {
@@ -192,9 +199,9 @@ impl<'e> Vm<'e> {
             if enif_get_tuple(self.ptr(), tuple.term, &mut arity, &mut elements) == 0 {
                 return None;
             }
-            match usize::try_from(arity) {
-                Ok(0) | Err(_) => Some(&[]),
-                Ok(arity) => Some(std::slice::from_raw_parts(elements.cast(), arity)),
+            match arity {
+                1.. => Some(std::slice::from_raw_parts(elements.cast(), arity as usize)),
+                _ => Some(&[]),
             }
         }
     }
@@ -226,7 +233,7 @@ impl<'e> Vm<'e> {
         let mut length = 0;
         // SAFETY: where the VM says yes, it has set the length.
         let proper = unsafe { enif_get_list_length(self.ptr(), list.term, &mut length) } != 0;
-        proper.then(|| usize::try_from(length).ok()).flatten()
+        proper.then_some(length as usize)
     }
 
     /// The number of pairs of a map.

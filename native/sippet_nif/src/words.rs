@@ -4,20 +4,19 @@
 //! another process. `Sippet.Native` hands over a tuple of such strings with each call, and strings that are among them
 //! become references to it. The list here and the one there are compared when the library is loaded.
 
+use sippet_proto::grammar::is_same;
+
 use crate::term::{Raw, Vm};
 
 macro_rules! words {
     ($($index:literal $word:literal)+) => {
         /// The words, in the order of the tuple.
         pub const WORDS: &[&[u8]] = &[$($word),+];
-
-        #[inline]
-        fn index(bytes: &[u8]) -> Option<usize> {
-            match bytes {
-                $($word => Some($index),)+
-                _ => None,
-            }
-        }
+        const _: () = {
+            let mut place = 0;
+            $(assert!($index == place); place += 1;)+
+            assert!(WORDS.len() == place);
+        };
     };
 }
 
@@ -159,6 +158,50 @@ words!(
     134 b"SIP-ETag"
     135 b"Service-Route"
 );
+
+const SLOTS: usize = 1024;
+const EMPTY: u8 = u8::MAX;
+
+/// The place in `WORDS` of the one word that has a slot, made when the crate is compiled.
+static TABLE: [u8; SLOTS] = {
+    let mut table = [EMPTY; SLOTS];
+    let mut index = 0;
+    while index < WORDS.len() {
+        let at = slot(WORDS[index]);
+        assert!(
+            table[at] == EMPTY,
+            "two words share a slot: try other multipliers"
+        );
+        table[at] = index as u8;
+        index += 1;
+    }
+    table
+};
+
+/// A hash of the length and four bytes; its multiplier was found by trying.
+#[inline]
+const fn slot(bytes: &[u8]) -> usize {
+    let length = bytes.len();
+    if length == 0 {
+        return 0;
+    }
+    let last = length - 1;
+    let four = [
+        bytes[0],
+        bytes[length / 3],
+        bytes[last.saturating_sub(1)],
+        bytes[last],
+    ];
+    let key = u32::from_le_bytes(four) ^ (length as u32).wrapping_mul(0x1003f);
+    (key.wrapping_mul(0x3fe8_d1b9) >> (u32::BITS - SLOTS.ilog2())) as usize
+}
+
+#[inline]
+fn index(bytes: &[u8]) -> Option<usize> {
+    let index = usize::from(TABLE[slot(bytes)]);
+    let word = WORDS.get(index)?;
+    is_same(word, bytes).then_some(index)
+}
 
 /// The tuple that a caller handed over; without one, all strings are made.
 #[derive(Clone, Copy)]

@@ -13,12 +13,12 @@ use crate::message::Arena;
 
 const TOKEN: u8 = 1;
 const UPPER: u8 = 2;
-const HOST: u8 = 4;
-const USER: u8 = 8;
-const PLAIN: u8 = 16;
-const LOOSE: u8 = 32;
-const VISIBLE: u8 = 64;
-const CONTROL: u8 = 128;
+const USER: u8 = 4;
+const PLAIN: u8 = 8;
+const LOOSE: u8 = 16;
+const VISIBLE: u8 = 32;
+const CONTROL: u8 = 64;
+const ODD_ID: u8 = 128;
 
 static CLASSES: [u8; 256] = classes();
 
@@ -39,10 +39,6 @@ const fn classes() -> [u8; 256] {
         }
         if byte.is_ascii_uppercase() {
             class |= UPPER;
-        }
-        // The underscore is not in the grammar, but in the field.
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
-            class |= HOST;
         }
         // user = 1*(unreserved / escaped / user-unreserved), and "#", which feature codes bring unescaped.
         if byte.is_ascii_alphanumeric()
@@ -65,6 +61,10 @@ const fn classes() -> [u8; 256] {
         if byte.is_ascii_control() && byte != b'\t' {
             class |= CONTROL;
         }
+        // What peers put into a Call-ID, though a word has it not (§25.1).
+        if matches!(byte, b'#' | b'$' | b'&' | b',' | b';' | b'=' | b'^' | b'|') {
+            class |= ODD_ID;
+        }
         classes[index] = class;
         index += 1;
     }
@@ -85,6 +85,24 @@ pub fn is_token_byte(byte: u8) -> bool {
 /// `token` (§25.1): one byte at least.
 pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| is(*byte, TOKEN))
+}
+
+/// `==` for short texts, without a call: up to 16 bytes are two words each, which may overlap.
+#[inline]
+pub fn is_same(left: &[u8], right: &[u8]) -> bool {
+    fn ends<const N: usize>(left: &[u8], right: &[u8]) -> bool {
+        left.first_chunk::<N>() == right.first_chunk()
+            && left.last_chunk::<N>() == right.last_chunk()
+    }
+    left.len() == right.len()
+        && match left.len() {
+            0 => true,
+            1 => left.first() == right.first(),
+            2..4 => ends::<2>(left, right),
+            4..8 => ends::<4>(left, right),
+            8..=16 => ends::<8>(left, right),
+            _ => left == right,
+        }
 }
 
 /// What stands in a user part or password: `unreserved`, `user-unreserved`, `%` (§25.1), and `#`.
@@ -180,6 +198,21 @@ fn run(input: &[u8], class: u8) -> (&[u8], &[u8]) {
     input.split_at(end)
 }
 
+/// Whether a byte is of the class. One look at each, and one answer for all of them.
+#[inline]
+fn any(text: &[u8], class: u8) -> bool {
+    let all = text
+        .iter()
+        .fold(0, |seen, byte| seen | CLASSES[*byte as usize]);
+    all & class != 0
+}
+
+/// Whether a Call-ID has a byte that no word has.
+#[inline]
+pub(crate) fn is_odd_id(text: &[u8]) -> bool {
+    any(text, ODD_ID)
+}
+
 /// `token`, as it stands.
 #[inline]
 pub(crate) fn token(input: &[u8]) -> Parsed<'_, &[u8]> {
@@ -190,23 +223,28 @@ pub(crate) fn token(input: &[u8]) -> Parsed<'_, &[u8]> {
     }
 }
 
-/// `token` in lower case.
+/// `token` in lower case, copied only if it is not.
 #[inline]
 pub(crate) fn lower_token<'a>(input: &'a [u8], arena: &'a Arena) -> Parsed<'a, &'a [u8]> {
-    let (rest, token) = token(input)?;
-    Ok((rest, lower(token, arena)))
+    let mut seen = 0;
+    let end = input.iter().position(|byte| {
+        let class = CLASSES[*byte as usize];
+        seen |= class;
+        class & TOKEN == 0
+    });
+    // What ends a token is no letter.
+    let (token, rest) = input.split_at(end.unwrap_or(input.len()));
+    match token {
+        [] => Err(Stop::at(input, Reason::Token)),
+        _ if seen & UPPER == 0 => Ok((rest, token)),
+        _ => Ok((rest, lower(token, arena))),
+    }
 }
 
-/// The text in lower case, copied only if it is not.
-#[inline]
-pub(crate) fn lower<'a>(text: &'a [u8], arena: &'a Arena) -> &'a [u8] {
-    if text.iter().any(|byte| is(*byte, UPPER)) {
-        let copy = arena.alloc_slice_copy(text);
-        copy.make_ascii_lowercase();
-        copy
-    } else {
-        text
-    }
+fn lower<'a>(text: &[u8], arena: &'a Arena) -> &'a [u8] {
+    let copy = arena.alloc_slice_copy(text);
+    copy.make_ascii_lowercase();
+    copy
 }
 
 /// A run of visible ASCII.
@@ -340,12 +378,66 @@ pub(crate) fn host(input: &[u8]) -> Parsed<'_, &[u8]> {
     if let [b'[', start @ ..] = input {
         return ipv6_reference(start);
     }
-    let (host, rest) = run(input, HOST);
-    if is_host_name(host) {
+    let (host, rest, is_plain) = name_or_ipv4(input);
+    if is_plain || is_host_name(host) {
         Ok((rest, host))
     } else {
         Err(Stop::at(input, Reason::Host))
     }
+}
+
+const DOT: u8 = 1;
+const LETTER: u8 = 2;
+const OTHER: u8 = 4;
+const ANY: u8 = 8;
+
+/// What stands in a host name. The underscore is not in the grammar, but in the field.
+static HOST: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        classes[index] = match index as u8 {
+            b'.' => ANY | DOT,
+            b'a'..=b'z' | b'A'..=b'Z' => ANY | LETTER,
+            b'0'..=b'9' | b'-' | b'_' => ANY | OTHER,
+            _ => 0,
+        };
+        index += 1;
+    }
+    classes
+};
+
+/// Splits off what may be a host name or an address of four numbers. `true` where it surely is a name, as most are: no
+/// empty label, and a letter at the end.
+#[inline]
+fn name_or_ipv4(input: &[u8]) -> (&[u8], &[u8], bool) {
+    let mut previous = DOT;
+    let mut twice = 0;
+    let mut end = 0;
+    for byte in input {
+        let class = HOST[*byte as usize];
+        if class == 0 {
+            break;
+        }
+        twice |= class & previous;
+        previous = class;
+        end += 1;
+    }
+    let (host, rest) = input.split_at(end);
+    (host, rest, previous & LETTER != 0 && twice & DOT == 0)
+}
+
+/// The same of a whole text.
+#[inline]
+pub(crate) fn is_plain_name(name: &[u8]) -> bool {
+    let (mut previous, mut twice, mut all) = (DOT, 0, ANY);
+    for byte in name {
+        let class = HOST[*byte as usize];
+        all &= class;
+        twice |= class & previous;
+        previous = class;
+    }
+    all != 0 && previous & LETTER != 0 && twice & DOT == 0
 }
 
 fn ipv6_reference(start: &[u8]) -> Parsed<'_, &[u8]> {
@@ -409,7 +501,7 @@ pub(crate) fn text<'a>(
     value: &'a [u8],
     scope: &mut Scope<'a>,
 ) -> Result<&'a [u8], nom::Err<Stop<'a>>> {
-    if value.iter().any(|byte| is(*byte, CONTROL)) {
+    if any(value, CONTROL) {
         if let Some(at) = memchr::memchr(0, value) {
             return Err(Stop::at(value.get(at..).unwrap_or_default(), Reason::Nul));
         }

@@ -40,23 +40,28 @@ pub fn parse_uri(text: &[u8]) -> Result<Uri<'_>, Reason> {
 }
 
 /// The same for the URIs inside a message, where a local number may come without its context. An error has the place.
+#[inline]
 pub(crate) fn split(text: &[u8], needs_context: bool) -> Result<Uri<'_>, (Reason, usize)> {
-    let colon = match text {
-        [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', ..] => 3,
-        _ => memchr(b':', text).ok_or((Reason::Uri, 0))?,
+    let result = match text {
+        [b's', b'i', b'p', b':', rest @ ..] => sip(b"sip", rest),
+        _ => of_scheme(text, needs_context),
     };
+    result.map_err(|(reason, left)| (reason, text.len() - left))
+}
+
+fn of_scheme(text: &[u8], needs_context: bool) -> Part<'_, Uri<'_>> {
+    let colon = memchr(b':', text).ok_or((Reason::Uri, text.len()))?;
     let (scheme, rest) = text.split_at(colon);
     let rest = rest.get(1..).unwrap_or_default();
-    let result = if scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips") {
+    if scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips") {
         sip(scheme, rest)
     } else if scheme.eq_ignore_ascii_case(b"tel") {
         tel(scheme, rest, needs_context)
     } else if is_scheme(scheme) {
         other(scheme, rest)
     } else {
-        return Err((Reason::Uri, 0));
-    };
-    result.map_err(|(reason, left)| (reason, text.len() - left))
+        Err((Reason::Uri, text.len()))
+    }
 }
 
 /// A part of a URI, or why not, with the number of bytes that were left there.
@@ -70,6 +75,7 @@ fn is_scheme(scheme: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
+#[inline(always)]
 fn sip<'a>(scheme: &'a [u8], start: &'a [u8]) -> Part<'a, Uri<'a>> {
     // The user part holds ";" and "?" but no "@", and nothing behind the host does: the first one ends it.
     let (userinfo, hostport) = match memchr(b'@', start) {
@@ -165,12 +171,14 @@ fn check_byte(text: &[u8], index: usize, byte: u8, left: usize) -> Part<'_, ()> 
 
 /// `*(";" pname ["=" pvalue])`; `left` counts from the first `;` to the URI's end.
 fn check_parameters(parameters: &[u8], left: usize) -> Part<'_, ()> {
-    let mut previous = b';';
+    let mut previous = b'=';
     for (index, byte) in parameters.iter().enumerate() {
-        if previous == b';' && index > 0 && matches!(byte, b';' | b'=') {
+        if previous == b';' && matches!(byte, b';' | b'=') {
             return Err((Reason::Parameter, left - index));
         }
-        check_byte(parameters, index, *byte, left)?;
+        if !grammar::is_user_byte(*byte) || *byte == b'%' {
+            check_byte(parameters, index, *byte, left)?;
+        }
         previous = *byte;
     }
     if previous == b';' {

@@ -9,11 +9,9 @@ use crate::term::Raw;
 impl<'e: 'a, 'a> Decoder<'e, 'a> {
     /// The typed value of one field.
     pub fn typed(&self, shape: Shape, term: Raw<'e>) -> Decoded<Typed<'a>> {
-        Ok(match shape {
+        Some(match shape {
             Shape::Token => Typed::Token(self.string(term)?),
-            Shape::Tokens { .. } | Shape::Privacy => {
-                Typed::Tokens(self.list(term, |value| self.string(value))?)
-            }
+            Shape::Tokens { .. } | Shape::Privacy => Typed::Tokens(self.strings(term)?),
             Shape::TokenParams => Typed::TokenParams(self.token_params(term)?),
             Shape::TokenParamsList { .. } | Shape::Features | Shape::TextParamsList => {
                 Typed::TokenParamsList(self.list(term, |value| self.token_params(value))?)
@@ -22,10 +20,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             Shape::NumberParams => Typed::NumberParams(self.number_params(term)?),
             Shape::RAck => Typed::RAck(self.rack(term)?),
             Shape::Dialog(_) => Typed::Dialog(self.dialog(term)?),
-            Shape::Address => Typed::Address(self.name_addr(term)?),
-            Shape::Addresses { .. } => {
-                Typed::Addresses(self.list(term, |value| self.name_addr(value))?)
-            }
+            Shape::Address => Typed::Address(self.address(term)?),
+            Shape::Addresses { .. } => Typed::Addresses(self.addresses(term)?),
             Shape::Infos => Typed::Infos(self.list(term, |value| self.info(value))?),
             Shape::ChargingVector => Typed::Params(self.params(term)?),
             Shape::Identities => Typed::Identities(self.list(term, |value| self.identity(value))?),
@@ -39,7 +35,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn number_params(&self, term: Raw<'e>) -> Decoded<NumberParams<'a>> {
         let [number, params] = self.tuple(term)?;
-        Ok(NumberParams {
+        Some(NumberParams {
             number: self.integer(*number)?,
             params: self.params(*params)?,
         })
@@ -47,7 +43,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn rack(&self, term: Raw<'e>) -> Decoded<RAck<'a>> {
         let [response_number, cseq_number, method] = self.tuple(term)?;
-        Ok(RAck {
+        Some(RAck {
             response_number: self.integer(*response_number)?,
             cseq_number: self.integer(*cseq_number)?,
             method: self.method(*method)?,
@@ -56,7 +52,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn dialog(&self, term: Raw<'e>) -> Decoded<Dialog<'a>> {
         let [call_id, params] = self.tuple(term)?;
-        Ok(Dialog {
+        Some(Dialog {
             call_id: self.string(*call_id)?,
             params: self.params(*params)?,
         })
@@ -64,7 +60,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn identity(&self, term: Raw<'e>) -> Decoded<Identity<'a>> {
         let [digest, info, params] = self.tuple(term)?;
-        Ok(Identity {
+        Some(Identity {
             digest: self.string(*digest)?,
             info: self.uri(*info)?,
             params: self.params(*params)?,

@@ -15,23 +15,21 @@ use crate::term::Raw;
 impl<'e: 'a, 'a> Decoder<'e, 'a> {
     /// `%Sippet.Message{}.headers`
     pub fn headers(&self, map: Raw<'e>) -> Result<Headers<'a>, Refused<'e>> {
-        let refused = |field| move |refusal| Refused { field, refusal };
         let mut headers = Headers::new_in(self.arena);
         let pairs = self
             .vm
             .pairs(map)
-            .ok_or(Refusal::InvalidTerm)
-            .map_err(refused(self.atoms.headers_key.into()))?;
+            .ok_or_else(|| self.refused(self.atoms.headers_key))?;
         for (key, value) in pairs {
-            if let Some(known) = self.atoms.header(key.bits()) {
+            let decoded = if let Some(known) = self.atoms.header(key.bits()) {
                 self.header(known, value, &mut headers)
-                    .map_err(refused(key))?;
             } else if let Some(name) = self.vm.bytes(key) {
-                let values = self.extension_values(value).map_err(refused(key))?;
-                headers.extensions.push(Extension { name, values });
+                self.extension_values(value)
+                    .map(|values| headers.extensions.push(Extension { name, values }))
             } else {
-                return Err(refused(key)(Refusal::UnknownHeader));
-            }
+                self.refuse(Refusal::UnknownHeader)
+            };
+            decoded.ok_or_else(|| self.refused(key))?;
         }
         // A large map has no order of its own.
         headers
@@ -55,7 +53,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             HeaderKey::AlertInfo => {
                 headers.alert_info = Some(self.list(value, |value| self.info(value))?)
             }
-            HeaderKey::Allow => headers.allow = Some(self.list(value, |value| self.string(value))?),
+            HeaderKey::Allow => headers.allow = Some(self.strings(value)?),
             HeaderKey::AuthenticationInfo => {
                 headers.authentication_info = Some(self.with_values(self.params(value)?))
             }
@@ -70,12 +68,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             HeaderKey::ContentDisposition => {
                 headers.content_disposition = Some(self.token_params(value)?)
             }
-            HeaderKey::ContentEncoding => {
-                headers.content_encoding = Some(self.list(value, |value| self.string(value))?)
-            }
-            HeaderKey::ContentLanguage => {
-                headers.content_language = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::ContentEncoding => headers.content_encoding = Some(self.strings(value)?),
+            HeaderKey::ContentLanguage => headers.content_language = Some(self.strings(value)?),
             HeaderKey::ContentLength => headers.content_length = Some(self.integer(value)?),
             HeaderKey::ContentType => headers.content_type = Some(self.media_type(value)?),
             HeaderKey::Cseq => headers.cseq = Some(self.cseq(value)?),
@@ -84,16 +78,14 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
                 headers.error_info = Some(self.list(value, |value| self.info(value))?)
             }
             HeaderKey::Expires => headers.expires = Some(self.integer(value)?),
-            HeaderKey::From => headers.from = Some(self.name_addr(value)?),
-            HeaderKey::InReplyTo => {
-                headers.in_reply_to = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::From => headers.from = Some(self.address(value)?),
+            HeaderKey::InReplyTo => headers.in_reply_to = Some(self.strings(value)?),
             HeaderKey::MaxForwards => headers.max_forwards = Some(self.integer(value)?),
             HeaderKey::MimeVersion => headers.mime_version = Some(self.mime_version(value)?),
             HeaderKey::MinExpires => headers.min_expires = Some(self.integer(value)?),
             HeaderKey::Organization => headers.organization = Some(self.string(value)?),
             HeaderKey::PAssertedIdentity => {
-                headers.p_asserted_identity = Some(self.list(value, |value| self.name_addr(value))?)
+                headers.p_asserted_identity = Some(self.addresses(value)?)
             }
             HeaderKey::Priority => headers.priority = Some(self.string(value)?),
             HeaderKey::ProxyAuthenticate => {
@@ -102,33 +94,21 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             HeaderKey::ProxyAuthorization => {
                 headers.proxy_authorization = Some(self.list(value, |value| self.auth(value))?)
             }
-            HeaderKey::ProxyRequire => {
-                headers.proxy_require = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::ProxyRequire => headers.proxy_require = Some(self.strings(value)?),
             HeaderKey::Reason => {
                 headers.reason = Some(self.list(value, |value| self.token_params(value))?)
             }
-            HeaderKey::RecordRoute => {
-                headers.record_route = Some(self.list(value, |value| self.name_addr(value))?)
-            }
-            HeaderKey::ReplyTo => headers.reply_to = Some(self.name_addr(value)?),
-            HeaderKey::Require => {
-                headers.require = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::RecordRoute => headers.record_route = Some(self.addresses(value)?),
+            HeaderKey::ReplyTo => headers.reply_to = Some(self.address(value)?),
+            HeaderKey::Require => headers.require = Some(self.strings(value)?),
             HeaderKey::RetryAfter => headers.retry_after = Some(self.retry_after(value)?),
-            HeaderKey::Route => {
-                headers.route = Some(self.list(value, |value| self.name_addr(value))?)
-            }
+            HeaderKey::Route => headers.route = Some(self.addresses(value)?),
             HeaderKey::Server => headers.server = Some(self.string(value)?),
             HeaderKey::Subject => headers.subject = Some(self.string(value)?),
-            HeaderKey::Supported => {
-                headers.supported = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::Supported => headers.supported = Some(self.strings(value)?),
             HeaderKey::Timestamp => headers.timestamp = Some(self.timestamp(value)?),
-            HeaderKey::To => headers.to = Some(self.name_addr(value)?),
-            HeaderKey::Unsupported => {
-                headers.unsupported = Some(self.list(value, |value| self.string(value))?)
-            }
+            HeaderKey::To => headers.to = Some(self.address(value)?),
+            HeaderKey::Unsupported => headers.unsupported = Some(self.strings(value)?),
             HeaderKey::UserAgent => headers.user_agent = Some(self.string(value)?),
             HeaderKey::Via => headers.via = Some(self.list(value, |value| self.via(value))?),
             HeaderKey::Warning => {
@@ -138,36 +118,50 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
                 headers.www_authenticate = Some(self.list(value, |value| self.auth(value))?)
             }
         }
-        Ok(())
+        Some(())
     }
 
     /// A list of strings, or a string alone.
     pub(super) fn extension_values(&self, term: Raw<'e>) -> Decoded<List<'a, &'a [u8]>> {
         match self.vm.bytes(term) {
-            Some(value) => Ok(bumpalo::vec![in self.arena; value]),
-            None => self.list(term, |value| self.string(value)),
+            Some(value) => Some(bumpalo::vec![in self.arena; value]),
+            None => self.strings(term),
         }
     }
 
     pub(super) fn params(&self, term: Raw<'e>) -> Decoded<Params<'a>> {
-        let size = self.vm.map_size(term).ok_or(Refusal::InvalidTerm)?;
+        let size = self.vm.map_size(term)?;
         if size == 0 {
-            return Ok(&[]);
+            return Some(&[]);
         }
         let mut params = ArenaVec::with_capacity_in(size, self.arena);
-        for (name, value) in self.vm.pairs(term).ok_or(Refusal::InvalidTerm)? {
+        for (name, value) in self.vm.pairs(term)?.take(size) {
             let value = self.string(value)?;
             params.push(Param {
                 name: self.string(name)?,
                 value: (!value.is_empty()).then_some(value),
             });
         }
-        Ok(params.into_bump_slice())
+        Some(params.into_bump_slice())
     }
 
-    pub(super) fn name_addr(&self, term: Raw<'e>) -> Decoded<NameAddr<'a>> {
+    pub(super) fn addresses(&self, term: Raw<'e>) -> Decoded<List<'a, NameAddr<'a>>> {
+        self.list(term, |value| self.name_addr(value))
+    }
+
+    pub(super) fn strings(&self, term: Raw<'e>) -> Decoded<List<'a, &'a [u8]>> {
+        self.list(term, |value| self.string(value))
+    }
+
+    pub(super) fn address(&self, term: Raw<'e>) -> Decoded<NameAddr<'a>> {
+        self.name_addr(term)
+    }
+
+    // Large: in its two callers it is made where it stays.
+    #[inline(always)]
+    fn name_addr(&self, term: Raw<'e>) -> Decoded<NameAddr<'a>> {
         let [display_name, uri, params] = self.tuple(term)?;
-        Ok(NameAddr {
+        Some(NameAddr {
             display_name: self.string(*display_name)?,
             uri: self.uri(*uri)?,
             params: self.params(*params)?,
@@ -176,11 +170,9 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn contact(&self, term: Raw<'e>) -> Decoded<Contact<'a>> {
         match self.vm.bytes(term) {
-            Some(b"*") => Ok(Contact::Star),
-            Some(_) => Err(Refusal::InvalidTerm),
-            None => self
-                .list(term, |value| self.name_addr(value))
-                .map(Contact::Addresses),
+            Some(b"*") => Some(Contact::Star),
+            Some(_) => None,
+            None => self.addresses(term).map(Contact::Addresses),
         }
     }
 
@@ -189,7 +181,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let [version, protocol, sent_by, params] = self.tuple(term)?;
         let [host, port] = self.tuple(*sent_by)?;
         let port: u16 = self.integer(*port)?;
-        Ok(Via {
+        Some(Via {
             version: self.version(*version)?,
             protocol: self.protocol(*protocol)?,
             host: self.string(*host)?,
@@ -202,8 +194,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let [number, method] = self.tuple(term)?;
         // §8.1.1.5
         let number: i32 = self.integer(*number)?;
-        Ok(CSeq {
-            number: number.try_into().map_err(|_| Refusal::InvalidTerm)?,
+        Some(CSeq {
+            number: number.try_into().ok()?,
             method: self.method(*method)?,
         })
     }
@@ -211,7 +203,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     fn media_type(&self, term: Raw<'e>) -> Decoded<MediaType<'a>> {
         let [range, params] = self.tuple(term)?;
         let [kind, subtype] = self.tuple(*range)?;
-        Ok(MediaType {
+        Some(MediaType {
             kind: self.string(*kind)?,
             subtype: self.string(*subtype)?,
             params: self.params(*params)?,
@@ -220,7 +212,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     pub(super) fn token_params(&self, term: Raw<'e>) -> Decoded<TokenParams<'a>> {
         let [token, params] = self.tuple(term)?;
-        Ok(TokenParams {
+        Some(TokenParams {
             token: self.string(*token)?,
             params: self.params(*params)?,
         })
@@ -228,7 +220,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     pub(super) fn info(&self, term: Raw<'e>) -> Decoded<Info<'a>> {
         let [uri, params] = self.tuple(term)?;
-        Ok(Info {
+        Some(Info {
             uri: self.uri(*uri)?,
             params: self.params(*params)?,
         })
@@ -240,7 +232,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let params = self.params(*params)?;
         // A token68 is the only parameter there is, and has no value; Digest has none.
         let is_token68 = params.len() == 1 && !scheme.eq_ignore_ascii_case(b"digest");
-        Ok(Auth {
+        Some(Auth {
             scheme,
             params: if is_token68 {
                 params
@@ -264,7 +256,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn mime_version(&self, term: Raw<'e>) -> Decoded<MimeVersion> {
         let [major, minor] = self.tuple(term)?;
-        Ok(MimeVersion {
+        Some(MimeVersion {
             major: self.integer(*major)?,
             minor: self.integer(*minor)?,
         })
@@ -272,7 +264,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn retry_after(&self, term: Raw<'e>) -> Decoded<RetryAfter<'a>> {
         let [seconds, comment, params] = self.tuple(term)?;
-        Ok(RetryAfter {
+        Some(RetryAfter {
             seconds: self.integer(*seconds)?,
             comment: self.string(*comment)?,
             params: self.params(*params)?,
@@ -281,7 +273,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn timestamp(&self, term: Raw<'e>) -> Decoded<Timestamp> {
         let [timestamp, delay] = self.tuple(term)?;
-        Ok(Timestamp {
+        Some(Timestamp {
             timestamp: self.seconds(*timestamp)?,
             delay: self.seconds(*delay)?,
         })
@@ -291,9 +283,9 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let [code, agent, text] = self.tuple(term)?;
         let code: u16 = self.integer(*code)?;
         if !(100..=999).contains(&code) {
-            return Err(Refusal::InvalidTerm);
+            return None;
         }
-        Ok(Warning {
+        Some(Warning {
             code,
             agent: self.string(*agent)?,
             text: self.string(*text)?,
@@ -307,17 +299,17 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let number = |key, least, most| {
             let number: u8 = self.integer(self.field(term, key)?)?;
             if (least..=most).contains(&number) {
-                Ok(number)
+                Some(number)
             } else {
-                Err(Refusal::InvalidTerm)
+                None
             }
         };
         let year: u16 = self.integer(self.field(term, atoms.year)?)?;
         let month = number(atoms.month, 1, 12)?;
         if year > 9999 {
-            return Err(Refusal::InvalidTerm);
+            return None;
         }
-        Ok(Date {
+        Some(Date {
             year,
             month,
             day: number(atoms.day, 1, days_in_month(year, month))?,

@@ -9,7 +9,6 @@ use sippet_proto::sdp::{
 
 use super::{Decoded, Decoder};
 use crate::atoms::sdp::{self, SdpAtoms};
-use crate::error::Refusal;
 use crate::term::Raw;
 
 /// The parts of one section, each of which is named when it has not its shape.
@@ -37,7 +36,7 @@ impl<'e: 'a, 'a> Part<'_, 'e, 'a> {
         self.decoder
             .field(self.map, key)
             .and_then(decode)
-            .map_err(|_| self.place(field, None))
+            .ok_or_else(|| self.place(field, None))
     }
 
     fn text(&self, key: Atom, field: &'static str) -> Result<Option<&'a [u8]>, Place> {
@@ -52,7 +51,7 @@ impl<'e: 'a, 'a> Part<'_, 'e, 'a> {
     ) -> Result<List<'a, T>, Place> {
         let decoder = self.decoder;
         let place = self.place(field, None);
-        let term = decoder.field(self.map, key).map_err(|_| place)?;
+        let term = decoder.field(self.map, key).ok_or(place)?;
         let length = decoder.vm.list_length(term).ok_or(place)?;
         let mut list = List::with_capacity_in(length, decoder.arena);
         let mut rest = term;
@@ -70,7 +69,7 @@ impl<'e: 'a, 'a> Part<'_, 'e, 'a> {
         decode: impl Fn(Raw<'e>) -> Decoded<T>,
     ) -> Result<List<'a, T>, Place> {
         self.each(key, field, |index, term| {
-            decode(term).map_err(|_| self.place(field, Some(index)))
+            decode(term).ok_or_else(|| self.place(field, Some(index)))
         })
     }
 }
@@ -89,8 +88,8 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         })?;
         part.one(own.version, "version", |version| {
             match self.integer(version)? {
-                0u32 => Ok(()),
-                _ => Err(Refusal::InvalidTerm),
+                0u32 => Some(()),
+                _ => None,
             }
         })?;
         Ok(Session {
@@ -152,7 +151,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     fn origin(&self, own: &SdpAtoms, term: Raw<'e>) -> Decoded<Origin<'a>> {
         self.is(self.field(term, self.atoms.struct_key)?, own.origin_struct)?;
         let version = self.field(term, own.session_version)?;
-        Ok(Origin {
+        Some(Origin {
             username: self.string(self.field(term, own.username)?)?,
             session_id: self.string(self.field(term, own.session_id)?)?,
             session_version: match self.vm.bytes(version) {
@@ -171,7 +170,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             own.connection_struct,
         )?;
         let count = |key| self.maybe(self.field(term, key)?, |it| self.integer(it));
-        Ok(Connection {
+        Some(Connection {
             network_type: self.string(self.field(term, own.network_type)?)?,
             address_type: self.string(self.field(term, own.address_type)?)?,
             address: self.string(self.field(term, own.address)?)?,
@@ -182,7 +181,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn bandwidth(&self, term: Raw<'e>) -> Decoded<Bandwidth<'a>> {
         let [bandwidth_type, bandwidth] = self.tuple(term)?;
-        Ok(Bandwidth {
+        Some(Bandwidth {
             bandwidth_type: self.string(*bandwidth_type)?,
             bandwidth: self.integer(*bandwidth)?,
         })
@@ -190,20 +189,20 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
 
     fn timing(&self, own: &SdpAtoms, term: Raw<'e>) -> Decoded<Timing<'a>> {
         self.is(self.field(term, self.atoms.struct_key)?, own.timing_struct)?;
-        Ok(Timing {
+        Some(Timing {
             start: self.integer(self.field(term, own.start)?)?,
             stop: self.integer(self.field(term, own.stop)?)?,
             repeats: self.list(self.field(term, own.repeats)?, |each| self.repeat(each))?,
             zone_adjustments: self.list(self.field(term, own.zone_adjustments)?, |each| {
                 let [time, offset] = self.tuple(each)?;
-                Ok((self.integer(*time)?, self.string(*offset)?))
+                Some((self.integer(*time)?, self.string(*offset)?))
             })?,
         })
     }
 
     fn repeat(&self, term: Raw<'e>) -> Decoded<Repeat<'a>> {
         let [interval, duration, offsets] = self.tuple(term)?;
-        Ok(Repeat {
+        Some(Repeat {
             interval: self.string(*interval)?,
             duration: self.string(*duration)?,
             offsets: self.strings(*offsets)?,
@@ -213,11 +212,11 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
     fn line(&self, term: Raw<'e>) -> Decoded<Line<'a>> {
         let [letter, value] = self.tuple(term)?;
         match self.string(*letter)? {
-            [letter] => Ok(Line {
+            [letter] => Some(Line {
                 letter: *letter,
                 value: self.string(*value)?,
             }),
-            _ => Err(Refusal::InvalidTerm),
+            _ => None,
         }
     }
 
@@ -226,10 +225,10 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         let (name, value) = (*name, *value);
         if let Some(name) = self.vm.bytes(name) {
             let value = self.true_or(value)?;
-            return Ok(Attribute::Other { name, value });
+            return Some(Attribute::Other { name, value });
         }
         let is = |atom: Atom| name == atom.into();
-        Ok(if is(own.rtpmap) {
+        Some(if is(own.rtpmap) {
             self.has::<4>(value)?;
             Attribute::RtpMap {
                 payload_type: self.integer(self.field(value, own.payload_type)?)?,
@@ -248,7 +247,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         } else if is(own.maxptime) {
             Attribute::MaxPtime(self.decimal(value)?)
         } else if is(own.direction) {
-            Attribute::Direction(own.to_direction(value.bits()).ok_or(Refusal::InvalidTerm)?)
+            Attribute::Direction(own.to_direction(value.bits())?)
         } else if is(own.candidate) {
             Attribute::Candidate(self.arena.alloc(self.candidate(own, value)?))
         } else if is(own.fingerprint) {
@@ -270,7 +269,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         } else if is(own.ice_pacing) {
             Attribute::IcePacing(self.integer(value)?)
         } else if is(own.setup) {
-            Attribute::Setup(own.to_setup(value.bits()).ok_or(Refusal::InvalidTerm)?)
+            Attribute::Setup(own.to_setup(value.bits())?)
         } else if is(own.mid) {
             Attribute::Mid(self.string(value)?)
         } else if is(own.group) {
@@ -320,13 +319,13 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
                 parameters: self.optional(self.field(value, own.parameters)?)?,
             }
         } else {
-            return Err(Refusal::InvalidTerm);
+            return None;
         })
     }
 
     fn candidate(&self, own: &SdpAtoms, map: Raw<'e>) -> Decoded<Candidate<'a>> {
         self.has::<10>(map)?;
-        Ok(Candidate {
+        Some(Candidate {
             foundation: self.string(self.field(map, own.foundation)?)?,
             component: self.integer(self.field(map, own.component)?)?,
             transport: self.string(self.field(map, self.atoms.transport)?)?,
@@ -338,7 +337,7 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             related_port: self.maybe(self.field(map, own.related_port)?, |it| self.integer(it))?,
             extensions: self.list(self.field(map, own.extensions)?, |each| {
                 let [name, value] = self.tuple(each)?;
-                Ok((self.string(*name)?, self.string(*value)?))
+                Some((self.string(*name)?, self.string(*value)?))
             })?,
         })
     }
@@ -356,29 +355,25 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
                 Some([network_type, address_type, address])
             }
             [None, None, None] => None,
-            _ => return Err(Refusal::InvalidTerm),
+            _ => return None,
         };
-        Ok(Attribute::Rtcp {
+        Some(Attribute::Rtcp {
             port: self.integer(self.field(map, own.port)?)?,
             address,
         })
     }
 
     fn decimal(&self, term: Raw<'e>) -> Decoded<Decimal<'a>> {
-        Ok(match self.vm.bytes(term) {
+        Some(match self.vm.bytes(term) {
             Some(text) => Decimal::Real(text),
             None => Decimal::Integer(self.integer(term)?),
         })
     }
 
-    fn strings(&self, term: Raw<'e>) -> Decoded<List<'a, &'a [u8]>> {
-        self.list(term, |each| self.string(each))
-    }
-
     /// `true`, or a string.
     fn true_or(&self, term: Raw<'e>) -> Decoded<Option<&'a [u8]>> {
         if term == self.atoms.true_.into() {
-            Ok(None)
+            Some(None)
         } else {
             self.string(term).map(Some)
         }
@@ -395,26 +390,22 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
         decode: impl FnOnce(Raw<'e>) -> Decoded<T>,
     ) -> Decoded<Option<T>> {
         if term == self.atoms.nil.into() {
-            Ok(None)
+            Some(None)
         } else {
             decode(term).map(Some)
         }
     }
 
     fn is(&self, term: Raw<'e>, atom: Atom) -> Decoded<()> {
-        if term == atom.into() {
-            Ok(())
-        } else {
-            Err(Refusal::InvalidTerm)
-        }
+        if term == atom.into() { Some(()) } else { None }
     }
 
     /// Keys that are not asked for would be lost.
     fn has<const N: usize>(&self, map: Raw<'e>) -> Decoded<()> {
         if self.vm.map_size(map) == Some(N) {
-            Ok(())
+            Some(())
         } else {
-            Err(Refusal::InvalidTerm)
+            None
         }
     }
 }

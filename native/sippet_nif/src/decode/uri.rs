@@ -8,20 +8,24 @@ use crate::error::Refusal;
 use crate::term::{Raw, Vm};
 
 /// A URI alone.
-pub fn uri<'e: 'a, 'a>(vm: Vm<'e>, arena: &'a Arena, term: Raw<'e>) -> Decoded<Uri<'a>> {
-    Decoder::new(vm, arena).uri(term)
+pub fn uri<'e: 'a, 'a>(vm: Vm<'e>, arena: &'a Arena, term: Raw<'e>) -> Result<Uri<'a>, Refusal> {
+    let decoder = Decoder::new(vm, arena);
+    decoder.uri(term).ok_or_else(|| decoder.refusal())
 }
 
 impl<'e: 'a, 'a> Decoder<'e, 'a> {
     /// `%Sippet.URI{}`, or a string that is parsed.
+    #[inline(always)]
     pub fn uri(&self, term: Raw<'e>) -> Decoded<Uri<'a>> {
-        if let Some(text) = self.vm.bytes(term) {
-            return sippet_proto::parse_uri(text).map_err(|_| Refusal::Uri);
-        }
         let atoms = self.atoms;
-        self.is_struct(term, atoms.uri_struct)?;
+        let Some(of) = self.vm.get(term, atoms.struct_key) else {
+            return self.uri_text(term);
+        };
+        if of != atoms.uri_struct.into() {
+            return None;
+        }
         let text = |key| self.optional(self.field(term, key)?);
-        let scheme = text(atoms.scheme)?.ok_or(Refusal::Uri)?;
+        let scheme = self.scheme(self.field(term, atoms.scheme)?)?;
         let authority = text(atoms.authority)?;
         let userinfo = text(atoms.userinfo)?;
         let host = text(atoms.host)?;
@@ -32,10 +36,11 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             Some(self.integer::<u16>(port)?)
         };
         let (authority, port) = match host {
-            None => (Some(authority.ok_or(Refusal::Uri)?), None),
+            None if authority.is_none() => return self.refuse(Refusal::Uri),
+            None => (authority, None),
             Some(host) => settle(scheme, authority, host, port),
         };
-        Ok(Uri {
+        Some(Uri {
             scheme,
             authority,
             userinfo,
@@ -44,6 +49,28 @@ impl<'e: 'a, 'a> Decoder<'e, 'a> {
             parameters: text(atoms.parameters)?,
             headers: text(atoms.headers_key)?,
         })
+    }
+
+    /// Most URIs of a message have the same scheme, and that is the same term.
+    fn scheme(&self, term: Raw<'e>) -> Decoded<&'a [u8]> {
+        if let Some((last, scheme)) = self.scheme.get()
+            && last == term
+        {
+            return Some(scheme);
+        }
+        let Some(scheme) = self.optional(term)? else {
+            return self.refuse(Refusal::Uri);
+        };
+        self.scheme.set(Some((term, scheme)));
+        Some(scheme)
+    }
+
+    #[cold]
+    fn uri_text(&self, term: Raw<'e>) -> Decoded<Uri<'a>> {
+        match sippet_proto::parse_uri(self.vm.bytes(term)?) {
+            Ok(uri) => Some(uri),
+            Err(_) => self.refuse(Refusal::Uri),
+        }
     }
 }
 
@@ -64,24 +91,21 @@ fn settle<'a>(
     }
 }
 
-/// IPv6, written without brackets.
-fn needs_brackets(host: &[u8]) -> bool {
-    host.contains(&b':') && !host.starts_with(b"[")
-}
-
 /// The port that an authority shows, if any, where the authority is of this host; else `None`.
 fn shown_port(authority: &[u8], host: &[u8]) -> Option<Option<u16>> {
-    let rest = authority.rsplit(|byte| *byte == b'@').next()?;
-    let rest = if needs_brackets(host) {
+    let at = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
+    let rest = authority.get(at..)?;
+    let is_bare_ipv6 = host.contains(&b':') && !host.starts_with(b"[");
+    let rest = if is_bare_ipv6 {
         rest.strip_prefix(b"[")?
             .strip_prefix(host)?
             .strip_prefix(b"]")?
     } else {
         rest.strip_prefix(host)?
     };
-    if rest.is_empty() {
-        return Some(None);
+    match rest {
+        [] => Some(None),
+        [b':', digits @ ..] => Some(Some(std::str::from_utf8(digits).ok()?.parse().ok()?)),
+        _ => None,
     }
-    let digits = std::str::from_utf8(rest.strip_prefix(b":")?).ok()?;
-    Some(Some(digits.parse().ok()?))
 }

@@ -1,5 +1,7 @@
 //! The names of header fields: the known ones, and those that are registered with IANA.
 
+use crate::grammar::is_same;
+
 /// Where the values of a field go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Name {
@@ -119,20 +121,21 @@ const COMPACT: &[(u8, &[u8])] = &[
     (b'y', b"Identity"),
 ];
 
-const SLOTS: usize = 1024;
+const SLOTS: usize = 2048;
 const EMPTY: u8 = u8::MAX;
 
-/// Open addressing over `slot`, filled when the crate is compiled.
+/// The index in `NAMES` of the one name that has a slot, made when the crate is compiled.
 static TABLE: [u8; SLOTS] = table();
 
 const fn table() -> [u8; SLOTS] {
     let mut table = [EMPTY; SLOTS];
     let mut index = 0;
     while index < NAMES.len() {
-        let mut at = slot(NAMES[index].text);
-        while table[at] != EMPTY {
-            at = (at + 1) % SLOTS;
-        }
+        let at = slot(NAMES[index].text);
+        assert!(
+            table[at] == EMPTY,
+            "two names share a slot: try other multipliers"
+        );
         table[at] = index as u8;
         index += 1;
     }
@@ -164,25 +167,22 @@ const fn position(text: &[u8]) -> u8 {
     panic!("a compact form without its long form")
 }
 
-/// A hash of the length and four bytes, in any case.
+/// A hash of the length and four bytes, in any case; its multiplier was found by trying.
 #[inline]
 const fn slot(name: &[u8]) -> usize {
     let length = name.len();
-    let (first, middle, late, last) = match length {
-        0 => return 0,
-        _ => (
-            name[0] | 0x20,
-            name[length / 2] | 0x20,
-            name[length - 1 - length / 4] | 0x20,
-            name[length - 1] | 0x20,
-        ),
-    };
-    (length * 401
-        + first as usize * 31
-        + middle as usize * 131
-        + late as usize * 577
-        + last as usize * 7)
-        % SLOTS
+    if length == 0 {
+        return 0;
+    }
+    let bytes = [
+        name[0],
+        name[length / 2],
+        name[length - 1 - length / 4],
+        name[length - 1],
+    ];
+    let key = u32::from_le_bytes(bytes) | 0x2020_2020;
+    let hash = (key ^ (length as u32).wrapping_mul(0x1003f)).wrapping_mul(0x1d44_358f);
+    (hash >> (u32::BITS - SLOTS.ilog2())) as usize
 }
 
 /// Finds a registered name, long or compact, in any case.
@@ -192,14 +192,9 @@ pub(crate) fn look_up(name: &[u8]) -> Option<&'static Name> {
         let place = (letter | 0x20).wrapping_sub(b'a');
         return NAMES.get(usize::from(*COMPACT_TABLE.get(usize::from(place))?));
     }
-    let mut at = slot(name);
-    loop {
-        let entry = NAMES.get(usize::from(*TABLE.get(at)?))?;
-        if entry.text == name || entry.text.eq_ignore_ascii_case(name) {
-            return Some(entry);
-        }
-        at = (at + 1) % SLOTS;
-    }
+    let entry = NAMES.get(usize::from(*TABLE.get(slot(name))?))?;
+    let is_it = is_same(entry.text, name) || entry.text.eq_ignore_ascii_case(name);
+    is_it.then_some(entry)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::grammar::{Parsed, Scope, Stop, at_end, is_token_byte, quoted_string, 
 use crate::uri::{self, Uri};
 
 /// A whole value that is one address: From, To, Reply-To.
+#[inline(always)]
 pub(crate) fn only_name_addr<'a>(
     value: &'a [u8],
     scope: &mut Scope<'a>,
@@ -24,7 +25,7 @@ pub(crate) fn only_name_addr<'a>(
 /// One address of a list.
 ///
 /// Forgives display names that should have been quoted, and white space inside the angle brackets.
-#[inline]
+#[inline(always)]
 pub(crate) fn name_addr<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Parsed<'a, NameAddr<'a>> {
     let (bracket, display_name) = display_name(input, scope)?;
     let (rest, uri) = match bracket {
@@ -46,7 +47,7 @@ pub(crate) fn name_addr<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Parsed<'a
 type Start<'a> = (Option<&'a [u8]>, &'a [u8]);
 
 /// Finds the `<` and what stands before it; no `<` means the `addr-spec` form.
-#[inline]
+#[inline(always)]
 fn display_name<'a>(
     input: &'a [u8],
     scope: &mut Scope<'a>,
@@ -107,7 +108,7 @@ fn trim_end(mut text: &[u8]) -> &[u8] {
 }
 
 /// `LAQUOT addr-spec RAQUOT`
-#[inline]
+#[inline(always)]
 pub(crate) fn bracketed_uri<'a>(bracket: &'a [u8], scope: &mut Scope<'a>) -> Parsed<'a, Uri<'a>> {
     let [b'<', start @ ..] = bracket else {
         return Err(Stop::at(bracket, Reason::AngleBrackets));

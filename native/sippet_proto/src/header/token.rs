@@ -5,7 +5,7 @@ use super::params::params;
 use super::{CSeq, Info, MediaType, TokenParams};
 use crate::error::Reason;
 use crate::grammar::{
-    Parsed, Scope, Stop, at_end, lower_token, number, skip_space, token, visible,
+    Parsed, Scope, Stop, at_end, is_odd_id, lower_token, number, skip_space, token, visible,
 };
 use crate::message::Method;
 
@@ -82,16 +82,9 @@ pub(crate) fn call_id_in_list<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Par
 
 #[inline]
 pub(crate) fn check_call_id<'a>(text: &'a [u8], input: &'a [u8], scope: &mut Scope<'a>) {
-    let mut ats = 0;
-    let is_foreign = |byte: &u8| match byte {
-        b'@' => {
-            ats += 1;
-            ats > 1
-        }
-        b'#' | b'$' | b'&' | b',' | b';' | b'=' | b'^' | b'|' => true,
-        _ => false,
-    };
-    if text.iter().any(is_foreign) || text.first() == Some(&b'@') || text.last() == Some(&b'@') {
+    let ats = text.iter().filter(|byte| **byte == b'@').count();
+    let is_edge = text.first() == Some(&b'@') || text.last() == Some(&b'@');
+    if ats > 1 || is_edge || is_odd_id(text) {
         scope.forgive(input, Reason::Token);
     }
 }

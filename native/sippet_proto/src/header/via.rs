@@ -9,6 +9,7 @@ use crate::grammar::{Parsed, Scope, Stop, host, number, port, skip_space, token}
 use crate::message::{Protocol, Version};
 
 /// `sent-protocol LWS sent-by *(SEMI via-params)`
+#[inline(always)]
 pub(crate) fn via<'a>(input: &'a [u8], scope: &mut Scope<'a>) -> Parsed<'a, Via<'a>> {
     let (rest, version) = protocol_version(input)?;
     let (rest, protocol) = token(slash(rest)?)?;

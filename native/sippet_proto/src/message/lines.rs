@@ -150,7 +150,38 @@ impl<'a> Iterator for Lines<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<RawField<'a>> {
-        if self.body_offset.is_some() || self.position >= self.data.len() {
+        if self.body_offset.is_some() {
+            return None;
+        }
+        let rest = self.data.get(self.position..).unwrap_or_default();
+        let found = memchr3(b'\r', b'\n', 0, rest).unwrap_or_default();
+        let (line, end) = rest.split_at(found);
+        // Nearly every line ends in CRLF, goes on nowhere and has a name right before its colon.
+        if let [b'\r', b'\n', behind @ ..] = end
+            && !matches!(behind, [b' ' | b'\t', ..])
+            && let Some(colon) = first_colon(line)
+            && let (name, [_, value @ ..]) = line.split_at(colon)
+            && !matches!(name, [.., b' ' | b'\t'])
+        {
+            let offset = self.position;
+            self.position = offset + found + 2;
+            let value = trim_start(value);
+            return Some(RawField {
+                line,
+                offset,
+                name: Some(name),
+                value: trim_end(value),
+                value_offset: offset + found - value.len(),
+                folds: 0,
+            });
+        }
+        self.next_of_any_form()
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn next_of_any_form(&mut self) -> Option<RawField<'a>> {
+        if self.position >= self.data.len() {
             return None;
         }
         let offset = self.position;
@@ -176,17 +207,34 @@ impl<'a> Iterator for Lines<'a> {
             });
         };
         let (name, value) = line.split_at(colon);
-        let value = value.get(1..).unwrap_or_default();
-        let trimmed = trim_start(value);
+        let value = trim_start(value.get(1..).unwrap_or_default());
         Some(RawField {
             line,
             offset,
             name: Some(trim_name(name)),
-            value: trim_end(trimmed),
-            value_offset: end - trimmed.len(),
+            value: trim_end(value),
+            value_offset: end - value.len(),
             folds,
         })
     }
+}
+
+/// Eight bytes at a time: names are short, and a call costs more than most of them.
+#[inline]
+fn first_colon(line: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let mut at = 0;
+    while let Some(chunk) = line.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        // A zero byte is where a colon was; the lowest high bit marks the first one.
+        let colons = u64::from_le_bytes(*chunk) ^ (ONES * b':' as u64);
+        let marks = colons.wrapping_sub(ONES) & !colons & (ONES << 7);
+        if marks != 0 {
+            return Some(at + marks.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let found = line.get(at..)?.iter().position(|byte| *byte == b':')?;
+    Some(at + found)
 }
 
 /// `HCOLON` has SP and HTAB before the colon, no line end and no other control character (§25.1).
@@ -201,7 +249,15 @@ const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-fn trim_start(mut text: &[u8]) -> &[u8] {
+#[inline]
+fn trim_start(text: &[u8]) -> &[u8] {
+    match text {
+        [b' ', text @ ..] if matches!(text.first(), Some(b'!'..)) => text,
+        _ => trim_any_start(text),
+    }
+}
+
+fn trim_any_start(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
         && is_space(*first)
     {

@@ -184,7 +184,7 @@ pub(crate) fn put_host(out: &mut Vec<u8>, name: &[u8]) {
 
 #[inline]
 pub(crate) fn check_host(name: &[u8]) -> Written {
-    if is_plain_name(name) {
+    if grammar::is_plain_name(name) {
         return Ok(());
     }
     let is_host = if name.contains(&b':') {
@@ -197,19 +197,6 @@ pub(crate) fn check_host(name: &[u8]) -> Written {
     } else {
         refuse(name, WriteReason::Host)
     }
-}
-
-/// What most hosts are, told in one pass: no empty label, a letter at the end.
-#[inline]
-fn is_plain_name(name: &[u8]) -> bool {
-    let mut previous = b'.';
-    for byte in name {
-        if !byte.is_ascii_alphanumeric() && *byte != b'-' && (*byte != b'.' || previous == b'.') {
-            return false;
-        }
-        previous = *byte;
-    }
-    previous.is_ascii_alphabetic()
 }
 
 pub(crate) fn is_ipv6(address: &[u8]) -> bool {

@@ -1,0 +1,1 @@
+[inputs: ["mix.exs", "*.exs", "lib/**/*.ex", "test/**/*.exs"]]
