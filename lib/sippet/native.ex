@@ -199,7 +199,7 @@ defmodule Sippet.Native do
   @doc false
   def engine_close(_engine), do: :erlang.nif_error(:not_loaded)
 
-  # Normal scheduler: 1000 transactions of a shard.
+  # Normal scheduler: 256 transactions, and the caller's time slice.
   @doc false
   def engine_empty(_engine), do: :erlang.nif_error(:not_loaded)
 

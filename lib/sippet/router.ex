@@ -169,6 +169,11 @@ defmodule Sippet.Router do
     perform(stack, rest)
   end
 
+  def perform(stack, [{:await, pid} | rest]) do
+    Delivery.await(pid)
+    perform(stack, rest)
+  end
+
   def perform(stack, [{:wake, caller} | rest]) do
     caller = :erlang.binary_to_term(caller)
     send(caller, {caller, :wake})

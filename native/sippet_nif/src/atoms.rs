@@ -77,6 +77,7 @@ atoms!(
     already_answered,
     already_started,
     authority,
+    await_ = "await",
     body,
     branch,
     bytes,

@@ -26,8 +26,8 @@ const TIMERS_A_HOLD: usize = 64;
 /// How many effects one call of the Clock may bring.
 const EFFECTS_A_CALL: usize = 128;
 
-/// How many transactions of a shard one call forgets when the stack has stopped.
-const CLEARED_A_CALL: usize = 1000;
+/// How many transactions one call forgets when the stack has stopped.
+const CLEARED_A_CALL: usize = 256;
 
 /// The Clock is not woken for less than this.
 const WAKE_SLACK_MS: u64 = 5;
@@ -271,12 +271,21 @@ impl Stack {
     /// Forgets some of what is open, and how to tell those who wait for it; true when nothing is left.
     pub fn empty(&self, placed: &mut Vec<Placed>) -> bool {
         let mut effects = Vec::new();
+        let mut budget = CLEARED_A_CALL;
         (0..self.shards.len()).all(|shard| {
-            let done = self
-                .lock(shard)
-                .is_none_or(|mut engine| engine.clear(CLEARED_A_CALL, &mut effects));
+            let Some(mut engine) = self.lock(shard) else {
+                return true;
+            };
+            if engine.is_empty() && engine.next_deadline().is_none() {
+                return true;
+            }
+            let before = engine.len();
+            let done = engine.clear(budget, &mut effects);
+            budget = budget.saturating_sub(before - engine.len());
+            self.account(before, engine.len());
+            drop(engine);
             placed.extend(effects.drain(..).map(|effect| (shard, effect)));
-            done && placed.len() < CLEARED_A_CALL
+            done
         })
     }
 

@@ -73,6 +73,8 @@ pub struct Engine {
 
 impl Engine {
     /// An empty engine. All engines of a stack share one [`KeyMaker`].
+    ///
+    /// One that takes the place of another is made later: what held a handle of the old one finds nothing in it.
     pub fn new(config: Config, keys: KeyMaker, now_ms: u64) -> Engine {
         Engine {
             config: Config {
@@ -80,7 +82,7 @@ impl Engine {
                 ..config
             },
             keys,
-            entries: Slab::new(),
+            entries: Slab::new(now_ms),
             table: Table::new(),
             gates: Table::new(),
             wheel: Wheel::new(now_ms),
