@@ -1,10 +1,10 @@
-# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate; see README.md and
-# CONTRIBUTING.md.
+# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate, SECONDS and SEED for
+# delivery; see README.md and CONTRIBUTING.md.
 export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test simulate lint demo interop clean
+.PHONY: setup test simulate delivery lint demo interop clean
 
 setup:
 	@bash scripts/setup.sh
@@ -16,6 +16,10 @@ test: setup
 # Networks of engines by seed: the first SEEDS, or the one that SEED names.
 simulate: setup
 	SEEDS="$${SEEDS:-100000}" cargo test --locked --release -p sippet_proto --test simulation -- --nocapture
+
+# What a core may rely on, under load and while processes are killed at random, for SECONDS.
+delivery: setup
+	DELIVERY_SECONDS="$(or $(SECONDS),60)" $(if $(SEED),DELIVERY_SEED="$(SEED)") mix test test/integration/delivery_load_test.exs
 
 lint: setup
 	cargo fmt --all --check

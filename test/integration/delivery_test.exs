@@ -249,6 +249,58 @@ defmodule Sippet.Integration.DeliveryTest do
     end
   end
 
+  describe "a callback that never answers" do
+    for {what, code} <- [
+          {"and returns", quote(do: :ok)},
+          {"and blocks", quote(do: Process.sleep(:infinity))}
+        ] do
+      test "#{what} costs an INVITE one 408 when the watchdog has waited long enough" do
+        stack = start_with(fn :request, _, _ -> unquote(code) end, invite_watchdog_ms: 300)
+        peer = Peer.open()
+        invite = request("INVITE", peer)
+        sent = System.monotonic_time(:millisecond)
+        Peer.send(peer, address(stack), invite)
+        Peer.expect(peer, "SIP/2.0 100 ")
+        timeout = Peer.expect(peer, "SIP/2.0 408 ")
+        assert System.monotonic_time(:millisecond) - sent >= 300
+        Peer.send(peer, address(stack), follow_up("ACK", invite, to: field(timeout, "To")))
+        Peer.refute_any(peer, 50)
+      end
+    end
+
+    test "is waited for anew with each provisional response, and is too late after the 408" do
+      test = self()
+
+      stack =
+        start_with(fn :request, request, _ -> send(test, {:invite, request}) end,
+          invite_watchdog_ms: 800
+        )
+
+      peer = Peer.open()
+      Peer.send(peer, address(stack), request("INVITE", peer))
+      assert_receive {:invite, invite}
+
+      for _ <- 1..3 do
+        Process.sleep(300)
+        assert Sippet.send(stack, Message.to_response(invite, 180)) == :ok
+      end
+
+      rung = System.monotonic_time(:millisecond)
+      Peer.await(peer, "SIP/2.0 408 ")
+      assert System.monotonic_time(:millisecond) - rung >= 800
+      assert Sippet.send(stack, Message.to_response(invite, 200)) == {:error, :already_answered}
+    end
+
+    test "costs any other request nothing: its client has given up by then (RFC 4320 §4.1)" do
+      stack = start_with(fn :request, _, _ -> :ok end, t1: 10, t2: 40)
+      peer = Peer.open()
+      Peer.send(peer, address(stack), request("OPTIONS", peer))
+      Peer.expect(peer, "SIP/2.0 100 ")
+      eventually(fn -> Transaction.count(stack) == 0 end)
+      Peer.refute_any(peer, 20)
+    end
+  end
+
   describe "the core" do
     test "that is replaced serves from then on" do
       stack = start_with(:forward)
