@@ -378,7 +378,7 @@ defmodule Sippet.Native do
   @doc false
   def engine_panic(_engine, _shard), do: :erlang.nif_error(:not_loaded)
 
-  # Normal scheduler: at most 64 timers a shard and 128 effects.
+  # Normal scheduler: at most 64 timers a shard, 128 effects, and no further shard after 0.3 ms.
   @doc false
   def engine_tick(_engine, _from), do: :erlang.nif_error(:not_loaded)
 

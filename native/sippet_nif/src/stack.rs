@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustler::sys::ErlNifTerm;
 use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc};
@@ -25,6 +25,9 @@ const TIMERS_A_HOLD: usize = 64;
 
 /// How many effects one call of the Clock may bring.
 const EFFECTS_A_CALL: usize = 128;
+
+/// How long a call of the Clock that finds something due goes on to further shards: there may be many, with a little each.
+const CALL_TIME: Duration = Duration::from_micros(300);
 
 /// How many transactions one call forgets when the stack has stopped.
 const CLEARED_A_CALL: usize = 256;
@@ -234,21 +237,26 @@ impl Stack {
         let mut found =
             std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
         let mut effects = Vec::new();
+        let begun = Instant::now();
         let mut next = None;
         let mut open = false;
+        let mut worked = false;
         for turn in 0..self.shards.len() {
             let shard = (from + turn) % self.shards.len();
             let Some(mut engine) = self.lock(shard) else {
                 continue;
             };
             let before = engine.len();
-            let more = engine.handle_timeout(self.now(), TIMERS_A_HOLD, &mut effects);
+            let now = self.now();
+            worked |= engine.next_deadline().is_some_and(|due| due <= now);
+            let more = engine.handle_timeout(now, TIMERS_A_HOLD, &mut effects);
             self.account(before, engine.len());
             let deadline = engine.next_deadline();
             open |= !engine.is_empty();
             drop(engine);
             found.extend(effects.drain(..).map(|effect| (shard, effect)));
-            if more || found.len() >= EFFECTS_A_CALL {
+            let late = worked && begun.elapsed() >= CALL_TIME;
+            if more || late || found.len() >= EFFECTS_A_CALL {
                 return (found, Some(0), (shard + 1) % self.shards.len());
             }
             next = match (next, deadline) {
