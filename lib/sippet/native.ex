@@ -199,6 +199,10 @@ defmodule Sippet.Native do
   @doc false
   def engine_close(_engine), do: :erlang.nif_error(:not_loaded)
 
+  # Dirty CPU scheduler: as long as it takes to find all pages that are free.
+  @doc false
+  def engine_trim, do: :erlang.nif_error(:not_loaded)
+
   # Normal scheduler: 256 transactions, and the caller's time slice.
   @doc false
   def engine_empty(_engine), do: :erlang.nif_error(:not_loaded)

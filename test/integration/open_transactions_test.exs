@@ -47,13 +47,13 @@ defmodule Sippet.Integration.OpenTransactionsTest do
 
   test "a walk sees each that is open all the time, and none twice; each call is short; the end gives all back",
        %{stack: stack, transport: transport} = context do
-    {memory, rss} = memory()
+    rss = resident()
     {open_us, :ok} = :timer.tc(fn -> open(transport, @count) end)
     assert Transaction.count(stack) == @count
-    {full_memory, full_rss} = memory()
-    bytes = div(full_memory - memory, @count)
-    # A kilobyte, and the message.
-    assert bytes < 1_024 + byte_size(message("#{@count}"))
+    full_rss = resident()
+    bytes = div((full_rss - rss) * 1_024, @count)
+    # A kilobyte, the message, and what the VM may have taken for itself meanwhile.
+    assert bytes < 1_024 + byte_size(message("#{@count}")) + 256
 
     seen = :counters.new(@count, [])
     churn = spawn_link(fn -> churn(stack, transport, 0) end)
@@ -82,16 +82,16 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     {stop_us, :ok} = :timer.tc(fn -> stop_supervised({Sippet, stack}) end)
     long = schedules.()
 
-    # Each scheduler frees what it has allocated, in its time, and the VM keeps the memory for a while.
-    eventually(10_000, fn -> elem(memory(), 0) - memory < div(full_memory - memory, 20) end)
-    eventually(10_000, fn -> elem(memory(), 1) - rss < div(full_rss - rss, 2) end)
-    {_empty_memory, empty_rss} = memory()
+    empty_rss =
+      eventually(10_000, fn ->
+        with rss_now = resident(), true <- rss_now - rss < div(full_rss - rss, 3), do: rss_now
+      end)
 
     if @report do
       firsts = for {first, _least} <- pages, do: first
 
       IO.puts("""
-      #{@count} open after #{ms(open_us)}: #{bytes} bytes each by :erlang.memory/0, #{div((full_rss - rss) * 1_024, @count)} resident
+      #{@count} open after #{ms(open_us)}: #{bytes} bytes resident each
       walked in #{length(pages)} pages while #{churned} came and went: #{ms(walk_us)}, reading each page three times
       a page: #{times(firsts)}; the least of three at most #{Enum.max(for {_, least} <- pages, do: least)} µs
       info/2: #{times(looks)}
@@ -122,7 +122,8 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     send(pid, :go)
     assert_receive {:DOWN, ^monitor, _, _, :normal}
     assert_receive {:calls, calls}
-    assert calls in 8..10
+    # One for each shard's tables, and eight or so for what they held.
+    assert calls in 8..(10 + 4 * System.schedulers_online())
 
     # Off its scheduler after each call, and at the end.
     assert Enum.count(mailbox(), &match?({:trace, ^pid, :out, _}, &1)) >= calls
@@ -203,11 +204,14 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     if next, do: walk(stack, next, seen, times), else: times
   end
 
-  # What the VM has allocated, and what is resident, in bytes and kB.
-  defp memory do
+  # Resident memory, in kB.
+  defp resident do
     for pid <- Process.list(), do: :erlang.garbage_collect(pid)
-    rss = ~r/VmRSS:\s+(\d+)/ |> Regex.run(File.read!("/proc/self/status")) |> List.last()
-    {:erlang.memory(:system), String.to_integer(rss)}
+
+    ~r/VmRSS:\s+(\d+)/
+    |> Regex.run(File.read!("/proc/self/status"))
+    |> List.last()
+    |> String.to_integer()
   end
 
   # Returns a function that tells how long processes were not taken off their scheduler, in ms, since.

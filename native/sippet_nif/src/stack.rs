@@ -279,12 +279,21 @@ impl Stack {
     /// Forgets some of what is open, and how to tell those who wait for it; true when nothing is left.
     pub fn empty(&self, placed: &mut Vec<Placed>) -> bool {
         let mut effects = Vec::new();
+        // Their tables and wheels first, of one shard a call: see `Engine::clear`.
+        for shard in 0..self.shards.len() {
+            if let Some(mut engine) = self.lock(shard)
+                && engine.held() > 0
+            {
+                engine.clear(0, &mut effects);
+                return false;
+            }
+        }
         let mut budget = CLEARED_A_CALL;
         (0..self.shards.len()).all(|shard| {
             let Some(mut engine) = self.lock(shard) else {
                 return true;
             };
-            if engine.is_empty() && engine.next_deadline().is_none() {
+            if engine.is_empty() {
                 return true;
             }
             let before = engine.len();

@@ -348,6 +348,19 @@ impl Drop for Pairs<'_> {
     }
 }
 
+/// Gives memory that was freed back to the system. glibc keeps all that lies below something still in use; others give it
+/// back by themselves.
+pub fn trim_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: it may be called at any time, by any thread (malloc_trim(3)).
+        unsafe { malloc_trim(0) };
+    }
+}
+
 /// The binary that a message was parsed from: long strings refer to it.
 #[derive(Clone, Copy)]
 pub struct Datagram<'e> {

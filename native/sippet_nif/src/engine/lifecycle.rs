@@ -8,7 +8,7 @@ use super::effects_term;
 use crate::atoms;
 use crate::message::limits;
 use crate::stack::{Stack, StackArc};
-use crate::term::{Raw, Vm};
+use crate::term::{Raw, Vm, trim_memory};
 
 /// `engine_new(shards, seed, config, limits)`: a stack's engine. `config` is a tuple of integers and booleans.
 #[rustler::nif]
@@ -70,6 +70,13 @@ fn engine_set_core(stack: StackArc, module: Atom) -> Atom {
 #[rustler::nif]
 fn engine_close(stack: StackArc) -> Atom {
     stack.close();
+    atoms::get().ok
+}
+
+/// `engine_trim()`: gives memory that is free back to the system.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn engine_trim() -> Atom {
+    trim_memory();
     atoms::get().ok
 }
 

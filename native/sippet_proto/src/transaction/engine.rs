@@ -436,14 +436,21 @@ impl Engine {
     }
 
     /// Forgets at most `budget` transactions, without a word but to processes that wait; true when none is left.
+    ///
+    /// It is the end of the engine: from the first call on no key finds those that are left.
     pub fn clear(&mut self, budget: usize, effects: &mut Vec<Effect>) -> bool {
+        // What is large goes first: to free it behind a million small things costs an allocator, which then puts those
+        // together, as much at once.
+        if self.held() > 0 {
+            self.table = Table::new();
+            self.gates = Table::new();
+            self.wheel = Wheel::new(self.now);
+        }
         for _ in 0..budget {
             let Some(entry) = self.entries.pop() else {
-                // Keys and timers without a transaction find nothing.
                 *self = Engine::new(self.config, self.keys, self.now);
                 return true;
             };
-            self.table.remove(entry.common.key);
             effects.extend(entry.wake());
         }
         false
