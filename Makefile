@@ -1,10 +1,11 @@
-# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate, TARGET and
-# SECONDS for fuzz; see README.md and CONTRIBUTING.md.
+# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate, TARGET and SECONDS for
+# fuzz, SECONDS and SEED for delivery, COUNT for open; see README.md and CONTRIBUTING.md.
 export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test simulate fuzz lint demo interop bench bench-crates bench-scheduling bench-instructions clean
+.PHONY: setup test simulate delivery open fuzz lint demo interop bench bench-crates bench-scheduling \
+	bench-instructions clean
 
 setup:
 	@bash scripts/setup.sh
@@ -23,6 +24,14 @@ fuzz: setup
 	@mkdir -p native/fuzz/corpus/$(TARGET)
 	RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir native/fuzz $(TARGET) native/fuzz/corpus/$(TARGET) \
 		native/fuzz/seeds/$(TARGET) -- -max_len=65536 -max_total_time=$(or $(SECONDS),60)
+
+# What a core may rely on, under load and while processes are killed at random, for SECONDS.
+delivery: setup
+	DELIVERY_SECONDS="$(or $(SECONDS),60)" $(if $(SEED),DELIVERY_SEED="$(SEED)") mix test test/integration/delivery_load_test.exs
+
+# Looks at COUNT open transactions and ends their stack: times and memory. A million take 1.5 GB.
+open: setup
+	OPEN="$(or $(COUNT),1000000)" mix test test/integration/open_transactions_test.exs
 
 lint: setup
 	cargo fmt --all --check

@@ -8,7 +8,7 @@
 {:ok, _modules, _warnings} =
   Kernel.ParallelCompiler.require(Path.wildcard(Path.expand("demo/*.ex", __DIR__)))
 
-# Cores are modules: these stand before the ones that do the work, and look on.
+# Cores are modules: this one stands before the one that does the work, and looks on.
 defmodule Demo.WatchedServer do
   use Sippet.Core
 
@@ -34,22 +34,6 @@ defmodule Demo.WatchedServer do
   end
 end
 
-defmodule Demo.WatchedCaller do
-  use Sippet.Core
-
-  @impl true
-  defdelegate receive_request(request, key), to: Demo.Caller
-
-  @impl true
-  def receive_response(response, key) do
-    Demo.Ladder.arrived(:caller, response)
-    Demo.Caller.receive_response(response, key)
-  end
-
-  @impl true
-  defdelegate receive_error(reason, key), to: Demo.Caller
-end
-
 defmodule Demo do
   def run do
     # A supervisor that cannot start takes its parent along otherwise.
@@ -62,13 +46,15 @@ defmodule Demo do
     # Nobody can be called at "all addresses".
     host = if address in ["0.0.0.0", "::"], do: loopback(ip), else: to_string(:inet.ntoa(ip))
 
-    start("the caller", Demo.Caller, address: host, core: Demo.WatchedCaller)
+    start("the caller", Demo.Caller, address: host)
     {_ip, caller_port} = Demo.Caller.address()
 
     call_id = Sippet.Message.create_call_id()
     {:ok, _pid} = Demo.Ladder.start_link(call_id)
     uri = %Sippet.URI{scheme: "sip", userinfo: "bob", host: host, port: port}
-    result = Demo.Caller.call(to_string(uri), call_id: call_id, talk_ms: 100)
+    watch = &Demo.Ladder.arrived(:caller, &1)
+    options = [call_id: call_id, talk_ms: 100, on_response: watch]
+    result = Demo.Caller.call(to_string(uri), options)
 
     IO.puts("")
     shown = if host =~ ":", do: "[#{host}]", else: host

@@ -2,51 +2,40 @@ defmodule Demo.Caller do
   @moduledoc """
   A user agent that places calls, and the core of its stack.
 
-  A call is a process that does one thing after another. The core hands it what arrives for its transactions.
+  A call is a process that does one thing after another: it waits for the answers itself, in `Sippet.request/3`. The core
+  gets what no process waits for.
   """
 
   use Supervisor
   use Sippet.Core
 
-  alias Demo.{Dialog, Local, SDP}
-  alias Sippet.Message
+  alias Demo.{Local, SDP}
+  alias Sippet.{Dialog, Message}
   alias Sippet.Transactions.Client
 
   @stack :demo_caller
 
-  # Which process waits for which client transaction.
-  @waiting Demo.Caller.Waiting
+  # {key, invite}: the INVITEs that may have a 2xx of another fork still.
+  @invites Demo.Caller.Invites
 
+  # Only an INVITE can ring that long. It is cancelled then, and ends with a 487 (§9.1).
   @patience_ms 40_000
 
-  @doc """
-  Starts the stack and its transport. Options: `:port`, `:address`, and `:core`, the module that is to be called in place
-  of this one.
-  """
+  # 64·T1: no 2xx comes later than that after the first (§13.2.2.4).
+  @forks_ms 32_000
+
+  @doc "Starts the stack and its transport. Options: `:port`, `:address`."
   def start_link(options \\ []), do: Supervisor.start_link(__MODULE__, options)
 
   @impl Supervisor
   def init(options) do
+    :ets.new(@invites, [:named_table, :public])
     transport = [name: @stack, port: 0] |> Keyword.merge(Keyword.take(options, [:port, :address]))
 
     Supervisor.init(
-      [
-        {Registry, keys: :unique, name: @waiting},
-        {Sippet, name: @stack},
-        %{
-          id: :core,
-          start: {__MODULE__, :register_core, [Keyword.get(options, :core, __MODULE__)]}
-        },
-        {Sippet.Transports.UDP, transport}
-      ],
+      [{Sippet, name: @stack, core: __MODULE__}, {Sippet.Transports.UDP, transport}],
       strategy: :rest_for_one
     )
-  end
-
-  @doc false
-  def register_core(core) do
-    Sippet.register_core(@stack, core)
-    :ignore
   end
 
   @doc "`{ip, port}` of the socket."
@@ -58,32 +47,35 @@ defmodule Demo.Caller do
   @doc """
   Places a call and hangs up after `:talk_ms`: `:ok`, or `{:error, sentence}` when anything but a whole call came of it.
 
-  `uri` has a numeric host. `:call_id` may be given.
+  `uri` has a numeric host. `:call_id` may be given, and `:on_response`, a function that gets each response.
   """
   def call(uri, options \\ []) do
     invite = invite(Sippet.URI.parse!(uri), options)
+    key = Client.Key.new(invite)
+    watch = Keyword.get(options, :on_response, fn _response -> :ok end)
+    :ets.insert(@invites, {key, invite})
 
-    with {:ok, answer} <- transact(invite),
-         dialog = Dialog.uac(invite, answer),
-         peer_ip = peer_ip(answer),
-         # §13.2.2.4: the ACK to a 2xx is the core's. It has no transaction and no answer; a 2xx that comes again, since
-         # the ACK was lost, is answered with it by the stack.
-         :ok <- Sippet.send(@stack, Dialog.request(dialog, :ack, Local.via(@stack, peer_ip))),
-         Process.sleep(Keyword.get(options, :talk_ms, 0)),
-         {:ok, _answer} <- transact(Dialog.request(dialog, :bye, Local.via(@stack, peer_ip))) do
-      :ok
-    else
-      {:error, %Message{start_line: line, headers: %{cseq: {_, method}}}} ->
-        {:error, "the #{name(method)} was answered #{line.status_code} #{line.reason_phrase}"}
+    try do
+      with {:ok, answer} <- transact(invite, watch, timeout: @patience_ms),
+           {:ok, dialog} <- acknowledge(invite, answer),
+           Process.sleep(Keyword.get(options, :talk_ms, 0)),
+           {:ok, _answer} <- transact(bye(dialog, answer), watch) do
+        :ok
+      else
+        {:error, %Message{start_line: line, headers: %{cseq: {_, method}}}} ->
+          {:error, "the #{name(method)} was answered #{line.status_code} #{line.reason_phrase}"}
 
-      {:error, :timeout} ->
-        {:error, "nobody answered in time"}
+        {:error, :timeout} ->
+          {:error, "nobody answered in time"}
 
-      {:error, %{__exception__: true} = error} ->
-        {:error, Exception.message(error)}
+        {:error, %{__exception__: true} = error} ->
+          {:error, Exception.message(error)}
 
-      {:error, reason} ->
-        {:error, "a message could not be sent: #{inspect(reason)}"}
+        {:error, reason} ->
+          {:error, "a message could not be sent: #{inspect(reason)}"}
+      end
+    after
+      :timer.apply_after(@forks_ms, :ets, :delete, [@invites, key])
     end
   end
 
@@ -110,41 +102,33 @@ defmodule Demo.Caller do
     %{request | body: SDP.offer(host)}
   end
 
-  # Sends a request and waits for its final response: `{:ok, response}` if that is a 2xx.
-  defp transact(request) do
-    key = Client.Key.new(request)
-    {:ok, _pid} = Registry.register(@waiting, key, nil)
+  # `{:ok, response}` if the final response is a 2xx.
+  defp transact(request, watch, options \\ []) do
+    on_provisional = fn response ->
+      watch.(response)
+      :go_on
+    end
 
-    try do
-      with :ok <- Sippet.send(@stack, request),
-           :none <- await(key),
-           # Only an INVITE can ring that long: it is cancelled, and ends with a 487 (§9.1).
-           :ok <- Sippet.send(@stack, cancel(request)),
-           :none <- await(key) do
-        Sippet.terminate(@stack, key)
-        {:error, :timeout}
-      end
-    after
-      Registry.unregister(@waiting, key)
+    with {:ok, response} <-
+           Sippet.request(@stack, request, [on_provisional: on_provisional] ++ options) do
+      watch.(response)
+      if response.start_line.status_code < 300, do: {:ok, response}, else: {:error, response}
     end
   end
 
-  defp await(key) do
-    receive do
-      {^key, %Message{start_line: %{status_code: code}}} when code < 200 -> await(key)
-      {^key, %Message{start_line: %{status_code: code}} = answer} when code < 300 -> {:ok, answer}
-      {^key, %Message{} = answer} -> {:error, answer}
-      {^key, reason} -> {:error, reason}
-    after
-      @patience_ms -> :none
+  # §13.2.2.4: the ACK to a 2xx is the core's. It has no transaction and no answer; a 2xx that comes again, since the ACK was
+  # lost, is answered with it by the stack.
+  defp acknowledge(invite, answer) do
+    with {:ok, dialog} <- Dialog.create_uac(invite, answer),
+         ack = Dialog.build_ack(dialog, invite, via: Local.via(@stack, peer_ip(answer))),
+         :ok <- Sippet.send(@stack, ack) do
+      {:ok, dialog}
     end
   end
 
-  defp cancel(invite) do
-    {cseq, :invite} = invite.headers.cseq
-    headers = Map.take(invite.headers, [:via, :route, :max_forwards, :from, :to, :call_id])
-    request = Message.build_request(:cancel, invite.start_line.request_uri)
-    %{request | headers: Map.put(headers, :cseq, {cseq, :cancel})}
+  defp bye(dialog, answer) do
+    {bye, _dialog} = Dialog.bye(dialog, via: Local.via(@stack, peer_ip(answer)))
+    bye
   end
 
   # Others may hang up, and nothing more.
@@ -159,15 +143,18 @@ defmodule Demo.Caller do
     Sippet.send(@stack, response)
   end
 
+  # A proxy has found two who took the call, and one has it by now: the other is acknowledged and hung up. The answer to that
+  # BYE comes here too.
   @impl Sippet.Core
-  def receive_response(response, key), do: tell(key, response)
-
-  @impl Sippet.Core
-  def receive_error(reason, key), do: tell(key, reason)
-
-  defp tell(key, what) do
-    for {pid, _value} <- Registry.lookup(@waiting, key), do: send(pid, {key, what})
+  def receive_response(response, key) do
+    with [{_key, invite}] <- :ets.lookup(@invites, key),
+         {:ok, dialog} <- acknowledge(invite, response) do
+      Sippet.send(@stack, bye(dialog, response))
+    end
   end
+
+  @impl Sippet.Core
+  def receive_error(_reason, _key), do: :ok
 
   defp peer_ip(%{source: %{remote: {ip, _port}}}), do: ip
 

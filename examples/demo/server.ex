@@ -9,15 +9,13 @@ defmodule Demo.Server do
   use Supervisor
   use Sippet.Core
 
-  alias Demo.{Dialog, Local, Registrar, SDP}
-  alias Sippet.Message
+  alias Demo.{Calls, Local, Registrar, SDP}
+  alias Sippet.{Dialog, Message}
 
   @stack :demo_server
 
   # INVITEs that ring, by the key of their transaction: {key, invite}. A CANCEL leaves {key, :cancelled}.
   @ringing Demo.Server.Ringing
-  # Calls that were answered: {dialog_id, key, dialog, peer_ip}
-  @dialogs Demo.Server.Dialogs
   @max_calls 10_000
 
   @methods [:invite, :ack, :bye, :cancel, :options, :register, :message]
@@ -31,29 +29,19 @@ defmodule Demo.Server do
 
   @impl Supervisor
   def init(options) do
-    for table <- [@ringing, @dialogs], do: :ets.new(table, [:named_table, :public])
+    :ets.new(@ringing, [:named_table, :public])
+    core = Keyword.get(options, :core, __MODULE__)
     :persistent_term.put({__MODULE__, :ring_ms}, Keyword.get(options, :ring_ms, 200))
 
     Supervisor.init(
       [
         Registrar,
-        {Sippet, [name: @stack] ++ Keyword.get(options, :stack, [])},
-        %{
-          id: :core,
-          start: {__MODULE__, :register_core, [Keyword.get(options, :core, __MODULE__)]}
-        },
+        Calls,
+        {Sippet, [name: @stack, core: core] ++ Keyword.get(options, :stack, [])},
         {Sippet.Transports.UDP, [name: @stack] ++ Keyword.take(options, [:port, :address])}
       ],
       strategy: :rest_for_one
     )
-  end
-
-  @doc false
-  def register_core(core) do
-    Sippet.register_core(@stack, core)
-
-    # No process comes of it: the supervisor only has to do it again when the stack was started again.
-    :ignore
   end
 
   @doc "`{ip, port}` of the socket."
@@ -107,9 +95,9 @@ defmodule Demo.Server do
   # §13.3.1.4: nobody acknowledged our 200, so the call is hung up.
   @impl Sippet.Core
   def receive_error(:no_ack, key) do
-    for {id, _key, dialog, peer_ip} <- :ets.match_object(@dialogs, {:_, key, :_, :_}) do
-      :ets.delete(@dialogs, id)
-      Sippet.send(@stack, Dialog.request(dialog, :bye, Local.via(@stack, peer_ip)))
+    with {dialog, peer_ip} <- Calls.take(key) do
+      {bye, _dialog} = Dialog.bye(dialog, via: Local.via(@stack, peer_ip))
+      Sippet.send(@stack, bye)
     end
   end
 
@@ -140,11 +128,19 @@ defmodule Demo.Server do
       not readable?(request) ->
         {415, accept: accept(method), accept_encoding: [{"identity", %{}}]}
 
-      Dialog.within?(request) and not :ets.member(@dialogs, Dialog.id(request)) ->
-        {481, []}
-
       true ->
-        nil
+        out_of_place(request)
+    end
+  end
+
+  # A request within a dialog: there must be that dialog, and nothing later may have come in it. A BYE ends it by this.
+  defp out_of_place(request) do
+    with true <- Dialog.in_dialog?(request),
+         {:error, error} <-
+           Calls.update(Dialog.id_of(request), &Dialog.handle_request(&1, request)) do
+      {error.status_code, []}
+    else
+      _in_place -> nil
     end
   end
 
@@ -186,53 +182,65 @@ defmodule Demo.Server do
     end
   end
 
-  defp answer(:bye, request, _key) do
-    case :ets.take(@dialogs, Dialog.id(request)) do
-      [_dialog] -> reply(request, 200)
-      [] -> reply(request, 481)
-    end
-  end
+  defp answer(:bye, request, _key),
+    do: reply(request, if(Dialog.in_dialog?(request), do: 200, else: 481))
 
   defp answer(:invite, invite, key) do
     cond do
-      Dialog.target(invite) == nil -> reply(invite, Message.StatusLine.new(400, "No Contact"))
-      Dialog.within?(invite) -> accept_call(invite)
-      :ets.info(@dialogs, :size) >= @max_calls -> reply(invite, 486)
-      true -> ring(invite, key)
+      not Message.has_header?(invite, :contact) ->
+        reply(invite, Message.StatusLine.new(400, "No Contact"))
+
+      Dialog.in_dialog?(invite) ->
+        renew(invite)
+
+      Calls.count() >= @max_calls ->
+        reply(invite, 486)
+
+      true ->
+        ring(invite, key)
     end
 
     # What a CANCEL has left too late to be found.
     :ets.delete(@ringing, key)
   end
 
+  # The dialog is there as soon as it rings, and early until the call is taken (§12.1).
   defp ring(invite, key) do
-    reply(invite, 100)
     # What is kept for long must not hold on to the datagram.
     invite = Message.copy(invite)
+    ringing = invite |> Message.to_response(180) |> put_headers(contact: contact(invite))
 
-    if :ets.insert_new(@ringing, {key, invite}) do
-      reply(invite, 180, contact: contact(invite))
+    with {:ok, dialog} <- Dialog.create_uas(invite, ringing),
+         reply(invite, 100),
+         true <- :ets.insert_new(@ringing, {key, invite}) do
+      Sippet.send(@stack, ringing)
       # This process has nothing else to do, and the CANCEL comes to one of its own.
       Process.sleep(:persistent_term.get({__MODULE__, :ring_ms}))
       # Who takes the call out of the table has it: this process, or that of a CANCEL.
-      if :ets.take(@ringing, key) != [], do: take_call(invite, key)
+      if :ets.take(@ringing, key) != [], do: take_call(dialog, invite, key)
     else
-      reply(invite, 487)
+      # A Contact that leads nowhere.
+      {:error, error} -> reply(invite, error.status_code)
+      false -> reply(invite, 487)
     end
   end
 
-  defp take_call(invite, key) do
-    dialog = Dialog.uas(invite, Message.to_response(invite, 200))
+  defp take_call(dialog, invite, key) do
+    response = accepting(invite)
+    {:ok, dialog} = Dialog.respond(dialog, invite, response)
     # Before the 200 is out: its ACK and a BYE may come at once.
-    :ets.insert(@dialogs, {Dialog.id(dialog), key, dialog, peer_ip(invite)})
-
-    with {:error, _reason} <- accept_call(invite) do
-      :ets.delete(@dialogs, Dialog.id(dialog))
-    end
+    Calls.put(dialog, key, peer_ip(invite))
+    with {:error, _reason} <- Sippet.send(@stack, response, until: :ack), do: Calls.take(key)
   end
 
-  # A new call, or a new offer within one (§14.2).
-  defp accept_call(invite) do
+  # A new offer within a call (§14.2): it is accepted, and with it the Contact that it comes with.
+  defp renew(invite) do
+    response = accepting(invite)
+    Calls.update(Dialog.id_of(invite), &Dialog.respond(&1, invite, response))
+    Sippet.send(@stack, response, until: :ack)
+  end
+
+  defp accepting(invite) do
     {_name, %{host: host}, _parameters} = invite |> contact() |> hd()
 
     response =
@@ -241,7 +249,7 @@ defmodule Demo.Server do
       |> put_headers(contact: contact(invite), allow: @allow)
       |> Message.put_header(:content_type, {{"application", "sdp"}, %{}})
 
-    Sippet.send(@stack, %{response | body: SDP.answer(invite.body, host)}, until: :ack)
+    %{response | body: SDP.answer(invite.body, host)}
   end
 
   defp contact(%{start_line: %{request_uri: uri}} = request),

@@ -352,7 +352,11 @@ defmodule Sippet.Native do
   @doc false
   def engine_close(_engine), do: :erlang.nif_error(:not_loaded)
 
-  # Normal scheduler: 1000 transactions of a shard.
+  # Dirty CPU scheduler: as long as it takes to find all pages that are free.
+  @doc false
+  def engine_trim, do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: 256 transactions, and the caller's time slice.
   @doc false
   def engine_empty(_engine), do: :erlang.nif_error(:not_loaded)
 
@@ -536,7 +540,7 @@ defmodule Sippet.Native do
   @doc false
   def engine_panic(_engine, _shard), do: :erlang.nif_error(:not_loaded)
 
-  # Normal scheduler: at most 64 timers a shard and 128 effects.
+  # Normal scheduler: at most 64 timers a shard, 128 effects, and no further shard after 0.3 ms.
   @doc false
   def engine_tick(_engine, _from), do: :erlang.nif_error(:not_loaded)
 

@@ -197,6 +197,11 @@ defmodule Sippet.Router do
     perform(stack, rest)
   end
 
+  def perform(stack, [{:await, pid} | rest]) do
+    Delivery.await(pid)
+    perform(stack, rest)
+  end
+
   def perform(stack, [{:wake, caller} | rest]) do
     Request.wake(stack, :erlang.binary_to_term(caller))
     perform(stack, rest)

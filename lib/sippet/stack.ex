@@ -45,6 +45,9 @@ defmodule Sippet.Stack do
      "`:deliver` gives responses that match no transaction to the core with key nil: for stateless proxies (RFC 6026 §7.3)"}
   ]
 
+  # About ten thousand transactions.
+  @calls_to_trim 40
+
   # name, default, what it is
   @limits [
     {:max_message_bytes, 65_536, "bytes of a datagram"},
@@ -216,11 +219,17 @@ defmodule Sippet.Stack do
     :ok
   end
 
-  # In bounded calls: the last reference to a full engine must not free a million transactions at once.
-  defp empty(stack) do
+  # In bounded calls: the last reference to a full engine must not free a million transactions at once. Where there were
+  # many, the system gets the memory back; others that allocate may have to wait for that a moment, so a small stack does not.
+  defp empty(stack, calls \\ 1) do
     {left, effects} = Native.engine_empty(stack.engine)
     Router.perform(%{stack | sim: nil}, effects)
-    if left == :more, do: empty(stack), else: :ok
+
+    cond do
+      left == :more -> empty(stack, calls + 1)
+      calls > @calls_to_trim -> Native.engine_trim()
+      true -> :ok
+    end
   end
 
   @doc "The name of a stack's supervisor: what keeps a second stack of that name from starting."

@@ -77,6 +77,54 @@ defmodule Sippet.Integration.DeliveryTest do
       assert invite_runner != cancel_runner
     end
 
+    test "a CANCEL waits for an INVITE whose runner has it and has not called the core yet (§9.2)" do
+      test = self()
+      stack = start_with(fn :request, request, _key -> send(test, method(request)) end)
+      %{engine: engine} = Sippet.Stack.fetch!(stack)
+      [transport] = Sippet.Transport.list(stack)
+      source = {{127, 0, 0, 1}, 5060}
+
+      for goes_on <- [:at_work, :waits, :ends, :is_killed] do
+        invite = request("INVITE", nil, via: "SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK" <> unique())
+
+        assert {:ok, [{:run, address}]} =
+                 Sippet.Native.engine_receive(engine, invite, 1, 0, source, false, false)
+
+        # The runner, stopped where the system may stop it.
+        runner =
+          spawn(fn ->
+            assert {:call, _core, :receive_request, [_invite, _key], []} =
+                     Sippet.Native.engine_begin(engine, address)
+
+            send(test, :has_it)
+            work_until({:go_on, goes_on})
+            if goes_on == :at_work, do: work_until(:never)
+            if goes_on == :waits, do: Process.sleep(:infinity)
+          end)
+
+        assert_receive :has_it
+        :erlang.suspend_process(runner)
+        Sippet.Transport.receive_message(transport, source, follow_up("CANCEL", invite))
+        refute_receive :cancel, 50
+        if goes_on == :is_killed, do: Process.exit(runner, :kill)
+        send(runner, {:go_on, goes_on})
+        if goes_on != :is_killed, do: :erlang.resume_process(runner)
+        assert_receive :cancel
+        Process.exit(runner, :kill)
+      end
+    end
+
+    # At work, and looking for a message now and then.
+    defp work_until(message) do
+      Enum.each(1..500, fn _ -> make_ref() end)
+
+      receive do
+        ^message -> :ok
+      after
+        0 -> work_until(message)
+      end
+    end
+
     test "a request waits for the ACK of its Call-ID that came before it" do
       test = self()
 
@@ -201,6 +249,58 @@ defmodule Sippet.Integration.DeliveryTest do
     end
   end
 
+  describe "a callback that never answers" do
+    for {what, code} <- [
+          {"and returns", quote(do: :ok)},
+          {"and blocks", quote(do: Process.sleep(:infinity))}
+        ] do
+      test "#{what} costs an INVITE one 408 when the watchdog has waited long enough" do
+        stack = start_with(fn :request, _, _ -> unquote(code) end, invite_watchdog_ms: 300)
+        peer = Peer.open()
+        invite = request("INVITE", peer)
+        sent = System.monotonic_time(:millisecond)
+        Peer.send(peer, address(stack), invite)
+        Peer.expect(peer, "SIP/2.0 100 ")
+        timeout = Peer.expect(peer, "SIP/2.0 408 ")
+        assert System.monotonic_time(:millisecond) - sent >= 300
+        Peer.send(peer, address(stack), follow_up("ACK", invite, to: field(timeout, "To")))
+        Peer.refute_any(peer, 50)
+      end
+    end
+
+    test "is waited for anew with each provisional response, and is too late after the 408" do
+      test = self()
+
+      stack =
+        start_with(fn :request, request, _ -> send(test, {:invite, request}) end,
+          invite_watchdog_ms: 800
+        )
+
+      peer = Peer.open()
+      Peer.send(peer, address(stack), request("INVITE", peer))
+      assert_receive {:invite, invite}
+
+      for _ <- 1..3 do
+        Process.sleep(300)
+        assert Sippet.send(stack, Message.to_response(invite, 180)) == :ok
+      end
+
+      rung = System.monotonic_time(:millisecond)
+      Peer.await(peer, "SIP/2.0 408 ")
+      assert System.monotonic_time(:millisecond) - rung >= 800
+      assert Sippet.send(stack, Message.to_response(invite, 200)) == {:error, :already_answered}
+    end
+
+    test "costs any other request nothing: its client has given up by then (RFC 4320 §4.1)" do
+      stack = start_with(fn :request, _, _ -> :ok end, t1: 10, t2: 40)
+      peer = Peer.open()
+      Peer.send(peer, address(stack), request("OPTIONS", peer))
+      Peer.expect(peer, "SIP/2.0 100 ")
+      eventually(fn -> Transaction.count(stack) == 0 end)
+      Peer.refute_any(peer, 20)
+    end
+  end
+
   describe "the core" do
     test "that is replaced serves from then on" do
       stack = start_with(:forward)
@@ -213,6 +313,19 @@ defmodule Sippet.Integration.DeliveryTest do
       Peer.send(peer, address(stack), request("OPTIONS", peer))
       assert_receive :second
       refute_received {^stack, _, _, _}
+    end
+
+    test "that is not there yet is owed nothing, and nothing is left of it" do
+      stack = start(core: nil, t1: 5, t2: 10, t4: 10)
+      peer = Peer.open()
+      for _ <- 1..10, do: Sippet.send(stack, Stack.request(:options, {peer.ip, peer.port}))
+
+      for _ <- 1..10,
+          do: Peer.send(peer, address(stack), response(Peer.expect(peer, "OPTIONS "), "200 OK"))
+
+      # It is not told of a failure either.
+      for _ <- 1..10, do: Sippet.send(stack, Stack.request(:invite, {peer.ip, peer.port}))
+      eventually(5_000, fn -> Transaction.count(stack) == 0 end)
     end
 
     test "that a module is not yet: 503, and after that it serves" do

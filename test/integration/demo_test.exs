@@ -156,6 +156,14 @@ defmodule Sippet.Integration.DemoTest do
       assert status(ask(context, within(context, "BYE", ok, 3))) == 200
     end
 
+    test "has a dialog: what comes out of order in it is answered 500 (§12.2.2)", context do
+      {_invite, ok} = answered(context)
+      transmit(context, within(context, "ACK", ok, 1))
+      assert status(ask(context, within(context, "OPTIONS", ok, 5))) == 200
+      assert status(ask(context, within(context, "OPTIONS", ok, 4))) == 500
+      assert status(ask(context, within(context, "BYE", ok, 6))) == 200
+    end
+
     test "is ended by a CANCEL: 200 to that, 487 to the INVITE (§9.2)", context do
       invite = transmit(context, request(context, "INVITE", "sip:bob@#{context.server}"))
       assert status(receive_text(context)) == 100
@@ -414,6 +422,48 @@ defmodule Sippet.Integration.DemoTest do
     assert Sippet.Transaction.counters(:demo_server).core_failures == 0
     assert Sippet.Transaction.counters(:demo_caller).core_failures == 0
   end
+
+  test "a caller whose INVITE two have answered talks to the first and hangs up on the other (§13.2.2.4)" do
+    start_supervised!({Demo.Caller, address: "127.0.0.1"})
+    {:ok, socket} = :gen_udp.open(0, [:binary, ip: {127, 0, 0, 1}, active: false])
+    {:ok, port} = :inet.port(socket)
+    call = Task.async(fn -> Demo.Caller.call("sip:bob@127.0.0.1:#{port}", talk_ms: 500) end)
+
+    {invite, caller} = receive_from(socket, "INVITE")
+    for tag <- ["one", "two"], do: respond(socket, caller, invite, ";tag=#{tag}", port)
+
+    # The one is acknowledged by who waits, the other by the core; then the other BYE, and a while later the first one's.
+    texts = for _ <- 1..3, do: elem(receive_from(socket, ""), 0)
+
+    assert Enum.sort(for text <- texts, do: {method(text), tag(field(text, "To"))}) ==
+             [{"ACK", "one"}, {"ACK", "two"}, {"BYE", "two"}]
+
+    third = Enum.find(texts, &(method(&1) == "BYE"))
+    respond(socket, caller, third, "", port)
+
+    {bye, _caller} = receive_from(socket, "BYE")
+    assert tag(field(bye, "To")) == "one"
+    respond(socket, caller, bye, "", port)
+    assert Task.await(call) == :ok
+  end
+
+  defp receive_from(socket, start) do
+    {:ok, {ip, port, text}} = :gen_udp.recv(socket, 0, 2_000)
+    assert String.starts_with?(text, start)
+    {text, {ip, port}}
+  end
+
+  defp respond(socket, {ip, port}, request, tag, own_port) do
+    lines = for name <- ~w(Via From Call-ID CSeq), do: "#{name}: #{field(request, name)}\r\n"
+
+    :ok =
+      :gen_udp.send(socket, ip, port, [
+        ["SIP/2.0 200 OK\r\n", lines, "To: #{field(request, "To")}#{tag}\r\n"],
+        ["Contact: <sip:bob@127.0.0.1:#{own_port}>\r\n", "Content-Length: 0\r\n\r\n"]
+      ])
+  end
+
+  defp method(text), do: text |> String.split(" ", parts: 2) |> hd()
 
   test "a server on all addresses gives one that its peer reaches" do
     :ok = stop_supervised(Demo.Server)

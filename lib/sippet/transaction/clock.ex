@@ -3,7 +3,8 @@ defmodule Sippet.Transaction.Clock do
   # never blocks, and closes the engine when the stack stops.
   @moduledoc false
 
-  use GenServer
+  # To end a stack takes a microsecond or two for each transaction that is open.
+  use GenServer, shutdown: 60_000
 
   alias Sippet.{Native, Router, Stack}
 

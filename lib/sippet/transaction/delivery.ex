@@ -14,6 +14,12 @@ defmodule Sippet.Transaction.Delivery do
   # How many failures of the core are logged in a second.
   @logs_a_second 10
 
+  # More than a runner uses up between getting its delivery and calling the core.
+  @begun_reductions 20_000
+
+  # How often a process at work is looked at, soon once a millisecond: as long as a request waits for an ACK's callback.
+  @looks 1_000
+
   @doc "Starts a runner for a transaction, as the effect of that name wants it."
   @spec start(Stack.t(), non_neg_integer) :: pid | :ok
   def start(%Stack{sim: nil} = stack, address) do
@@ -39,8 +45,9 @@ defmodule Sippet.Transaction.Delivery do
       kind, reason ->
         # What a stack's end takes from under a callback is no fault of the core's.
         with {:ok, effects} <- Native.engine_fail(stack.engine, address) do
-          log(stack, core, function, kind, reason, __STACKTRACE__)
+          # In this order: a log that is full may hold up whoever writes to it.
           Router.perform(stack, effects)
+          log(stack, core, function, kind, reason, __STACKTRACE__)
         end
     else
       _ -> next(stack, address, Native.engine_take(stack.engine, address))
@@ -72,6 +79,36 @@ defmodule Sippet.Transaction.Delivery do
     core.flow_closed(flow, reason)
   catch
     kind, reason -> log(stack, core, :flow_closed, kind, reason, __STACKTRACE__)
+  end
+
+  @doc """
+  Waits until the runner of an INVITE has called the core: a CANCEL comes after that (§9.2).
+
+  It has its delivery in hand, but the system may have stopped its thread since. A process that waits for a message, or has
+  worked for a while since it was first looked at, is past that. So is one that is at work and does not get on: it is inside a
+  dirty NIF.
+  """
+  @spec await(pid) :: :ok
+  def await(pid), do: await(pid, nil, @looks)
+
+  defp await(pid, first, looks) do
+    case Process.info(pid, [:status, :reductions]) do
+      [status: status, reductions: now] when status != :waiting and looks > 0 ->
+        first = first || now
+
+        if now - first < @begun_reductions do
+          if looks < @looks - 50 or status == :suspended,
+            do: Process.sleep(1),
+            else: :erlang.yield()
+
+          await(pid, first, if(status in [:runnable, :suspended], do: looks, else: looks - 1))
+        else
+          :ok
+        end
+
+      _begun_or_gone ->
+        :ok
+    end
   end
 
   defp arguments(:receive_error, [{:transport, reason}, key]),

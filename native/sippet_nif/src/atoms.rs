@@ -78,6 +78,7 @@ atoms!(
     already_answered,
     already_started,
     authority,
+    await_ = "await",
     body,
     branch,
     broken,

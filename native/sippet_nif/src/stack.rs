@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustler::sys::ErlNifTerm;
 use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc};
@@ -26,8 +26,11 @@ const TIMERS_A_HOLD: usize = 64;
 /// How many effects one call of the Clock may bring.
 const EFFECTS_A_CALL: usize = 128;
 
-/// How many transactions of a shard one call forgets when the stack has stopped.
-const CLEARED_A_CALL: usize = 1000;
+/// How long a call of the Clock that finds something due goes on to further shards: there may be many, with a little each.
+const CALL_TIME: Duration = Duration::from_micros(300);
+
+/// How many transactions one call forgets when the stack has stopped.
+const CLEARED_A_CALL: usize = 256;
 
 /// The Clock is not woken for less than this.
 const WAKE_SLACK_MS: u64 = 5;
@@ -308,21 +311,26 @@ impl Stack {
         let mut found =
             std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
         let mut effects = Vec::new();
+        let begun = Instant::now();
         let mut next = None;
         let mut open = false;
+        let mut worked = false;
         for turn in 0..self.shards.len() {
             let shard = (from + turn) % self.shards.len();
             let Some(mut engine) = self.lock(shard) else {
                 continue;
             };
             let before = self.tell_elsewhere(&mut engine);
-            let more = engine.handle_timeout(self.now(), TIMERS_A_HOLD, &mut effects);
+            let now = self.now();
+            worked |= engine.next_deadline().is_some_and(|due| due <= now);
+            let more = engine.handle_timeout(now, TIMERS_A_HOLD, &mut effects);
             self.account(before, engine.len());
             let deadline = engine.next_deadline();
             open |= !engine.is_empty();
             drop(engine);
             found.extend(effects.drain(..).map(|effect| (shard, effect)));
-            if more || found.len() >= EFFECTS_A_CALL {
+            let late = worked && begun.elapsed() >= CALL_TIME;
+            if more || late || found.len() >= EFFECTS_A_CALL {
                 return (found, Some(0), (shard + 1) % self.shards.len());
             }
             next = match (next, deadline) {
@@ -345,12 +353,30 @@ impl Stack {
     /// Forgets some of what is open, and how to tell those who wait for it; true when nothing is left.
     pub fn empty(&self, placed: &mut Vec<Placed>) -> bool {
         let mut effects = Vec::new();
+        // Their tables and wheels first, of one shard a call: see `Engine::clear`.
+        for shard in 0..self.shards.len() {
+            if let Some(mut engine) = self.lock(shard)
+                && engine.held() > 0
+            {
+                engine.clear(0, &mut effects);
+                return false;
+            }
+        }
+        let mut budget = CLEARED_A_CALL;
         (0..self.shards.len()).all(|shard| {
-            let done = self
-                .lock(shard)
-                .is_none_or(|mut engine| engine.clear(CLEARED_A_CALL, &mut effects));
+            let Some(mut engine) = self.lock(shard) else {
+                return true;
+            };
+            if engine.is_empty() {
+                return true;
+            }
+            let before = engine.len();
+            let done = engine.clear(budget, &mut effects);
+            budget = budget.saturating_sub(before - engine.len());
+            self.account(before, engine.len());
+            drop(engine);
             placed.extend(effects.drain(..).map(|effect| (shard, effect)));
-            done && placed.len() < CLEARED_A_CALL
+            done
         })
     }
 

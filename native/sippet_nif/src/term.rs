@@ -15,7 +15,7 @@ use rustler::sys::{
     enif_make_uint64, enif_map_iterator_create, enif_map_iterator_destroy,
     enif_map_iterator_get_pair, enif_map_iterator_next,
 };
-use rustler::{Atom, Env, Term};
+use rustler::{Atom, Encoder, Env, LocalPid, Term};
 
 /// Strings up to this many bytes are copied, which leaves them on the process's heap; longer ones refer to the datagram.
 const MAX_COPIED_BYTES: usize = 64;
@@ -111,6 +111,21 @@ impl<'e> Vm<'e> {
         let number = if number.is_finite() { number } else { 0.0 };
         // SAFETY: the environment is live and the number finite.
         Raw::new(unsafe { enif_make_double(self.ptr(), number) })
+    }
+
+    /// A local process as a number: the bits of its identifier, an immediate term that is the same in every environment.
+    #[inline]
+    pub fn number_of(self, pid: &LocalPid) -> u64 {
+        let Raw { term, .. } = Raw::from(pid.encode(self.env));
+        // SAFETY: a term is a machine word, in a transparent wrapper.
+        (unsafe { std::mem::transmute::<ErlNifTerm, usize>(term) }) as u64
+    }
+
+    /// The identifier of a process whose number this is; nothing else may be handed over.
+    #[inline]
+    pub fn process(self, number: u64) -> Raw<'e> {
+        // SAFETY: as above, and immediates belong to no environment. The number has come from `number_of`.
+        Raw::new(unsafe { std::mem::transmute::<usize, ErlNifTerm>(number as usize) })
     }
 
     /// A binary with a copy of `bytes`.
@@ -337,6 +352,19 @@ impl Drop for Pairs<'_> {
     fn drop(&mut self) {
         // SAFETY: made by `enif_map_iterator_create`, destroyed once.
         unsafe { enif_map_iterator_destroy(self.vm.ptr(), &mut self.iterator) }
+    }
+}
+
+/// Gives memory that was freed back to the system. glibc keeps all that lies below something still in use; others give it
+/// back by themselves.
+pub fn trim_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: it may be called at any time, by any thread (malloc_trim(3)).
+        unsafe { malloc_trim(0) };
     }
 }
 

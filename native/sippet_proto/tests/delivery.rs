@@ -4,7 +4,7 @@ mod engine;
 
 use engine::Bench;
 use engine::text::*;
-use sippet_proto::transaction::{Handle, SendError, Verdict};
+use sippet_proto::transaction::{Handle, Process, SendError, Verdict};
 
 fn options(branch: &str) -> String {
     request("OPTIONS", branch)
@@ -206,6 +206,39 @@ fn a_cancel_does_not_wait_for_what_else_its_invite_has_for_the_core_9_2() {
     bench.quiet();
     bench.receive(&cancel(&invite()));
     assert_eq!(bench.log(), ["0 run"]);
+}
+
+/// The process behind whose INVITE a CANCEL is delivered.
+fn behind(bench: &mut Bench, cancelled: Handle) -> Option<u64> {
+    let taken = bench.engine.begin(bench.now, cancelled, &mut Vec::new());
+    taken.unwrap().behind.map(Process::get)
+}
+
+#[test]
+fn a_cancel_is_delivered_with_the_process_that_has_its_invite_9_2() {
+    for cancel_first in [true, false] {
+        let mut bench = Bench::by_hand();
+        let invited = began(bench.receive(&invite()));
+        let mut cancelled = cancel_first.then(|| began(bench.receive(&cancel(&invite()))));
+        bench.engine.run_by(invited, Process::new(7).unwrap());
+        assert_eq!(bench.begin(invited).as_deref(), Some("INVITE"));
+        // One that comes late changes nothing.
+        bench.engine.run_by(invited, Process::new(8).unwrap());
+        assert_eq!(bench.begin(invited), None);
+        let cancelled = *cancelled.get_or_insert_with(|| began(bench.receive(&cancel(&invite()))));
+        assert_eq!(behind(&mut bench, cancelled), Some(7), "{cancel_first}");
+    }
+}
+
+#[test]
+fn a_cancel_whose_invite_the_core_is_done_with_waits_for_no_process_9_2() {
+    let mut bench = Bench::by_hand();
+    let invited = began(bench.receive(&invite()));
+    bench.engine.run_by(invited, Process::new(7).unwrap());
+    bench.begin(invited);
+    assert_eq!(bench.take(invited), None);
+    let cancelled = began(bench.receive(&cancel(&invite())));
+    assert_eq!(behind(&mut bench, cancelled), None);
 }
 
 #[test]

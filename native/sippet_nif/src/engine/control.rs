@@ -1,5 +1,6 @@
 //! What happens to a transaction otherwise: errors, ends, time.
 
+use rustler::schedule::consume_timeslice;
 use rustler::{Atom, Env, NifResult, Term};
 use sippet_proto::Bytes;
 
@@ -116,6 +117,8 @@ fn engine_tick(env: Env<'_>, stack: StackArc, from: usize) -> Term<'_> {
     if stack.is_closed() {
         return vm.term(stopped(vm));
     }
+    // A tenth of a slice, which is about what a full round takes.
+    consume_timeslice(env, 10);
     let (placed, sleep, from) = stack.tick(env.pid(), from);
     let sleep = match sleep {
         Some(sleep) => vm.wide(sleep),

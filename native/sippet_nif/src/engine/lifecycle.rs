@@ -1,5 +1,6 @@
 //! Engines come and go.
 
+use rustler::schedule::consume_timeslice;
 use rustler::{Atom, Env, NifResult, ResourceArc, Term};
 use sippet_proto::transaction::{Config, Timers};
 
@@ -7,7 +8,7 @@ use super::effects_term;
 use crate::atoms;
 use crate::message::stack_limits;
 use crate::stack::{Stack, StackArc};
-use crate::term::{Raw, Vm};
+use crate::term::{Raw, Vm, trim_memory};
 
 /// `engine_new(shards, seed, config, limits)`: a stack's engine. `config` is a tuple of integers and booleans.
 #[rustler::nif]
@@ -72,10 +73,19 @@ fn engine_close(stack: StackArc) -> Atom {
     atoms::get().ok
 }
 
+/// `engine_trim()`: gives memory that is free back to the system.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn engine_trim() -> Atom {
+    trim_memory();
+    atoms::get().ok
+}
+
 /// `engine_empty(stack)`: forgets some of what is open: `{:more | :done, effects}`, which wake those who wait.
 #[rustler::nif]
 fn engine_empty(env: Env<'_>, stack: StackArc) -> Term<'_> {
     let vm = Vm::new(env);
+    // Calls that take their time and count for one reduction each would keep a scheduler to themselves.
+    consume_timeslice(env, 100);
     let mut placed = Vec::new();
     let left = if stack.empty(&mut placed) {
         atoms::get().done

@@ -2,7 +2,7 @@
 
 use rustler::{Atom, Env, LocalPid, NifResult, Term};
 use sippet_proto::message::{Arena, Method};
-use sippet_proto::transaction::{Delivery, Failure, Name, Taken, Target};
+use sippet_proto::transaction::{Delivery, Failure, Name, Process, Taken, Target};
 use sippet_proto::{Bytes, Framing, Options, parse};
 
 use super::{effects_term, plain_step};
@@ -34,7 +34,8 @@ fn nif_engine_take<'a>(
     next_delivery(env, &stack, Address::from_bits(address), false, words)
 }
 
-/// `{:call, module, function, arguments, effects}` or `{:done, effects}`.
+/// `{:call, module, function, arguments, effects}` or `{:done, effects}`. The effects are the runner's, before it calls;
+/// `{:await, pid}` among them: not before that process has called.
 fn next_delivery<'a>(
     env: Env<'a>,
     stack: &StackArc,
@@ -47,34 +48,59 @@ fn next_delivery<'a>(
     let pid = env.pid();
     let Address { shard, handle } = address;
     let mut effects = Vec::new();
-    let taken = stack.step(env, shard, &mut effects, |engine, now, effects| {
+    let mut taken = stack.step(env, shard, &mut effects, |engine, now, effects| {
         if begin {
+            if let Some(process) = Process::new(vm.number_of(&pid)) {
+                engine.run_by(handle, process);
+            }
             engine.begin(now, handle, effects)
         } else {
             engine.take(now, handle, effects)
         }
     });
+    let core = stack.core();
+    if core.is_none() {
+        // What comes back of a request that was sent before there is a core is owed to nobody.
+        while let Some(Some(_)) = taken {
+            taken = stack.step(env, shard, &mut effects, |engine, now, effects| {
+                engine.take(now, handle, effects)
+            });
+        }
+    }
     let taken = taken.flatten().filter(|_| !stack.is_closed());
-    let placed: Vec<Placed> = effects.into_iter().map(|effect| (shard, effect)).collect();
-    let effects = effects_term(vm, &placed);
-    let called = taken.zip(stack.core()).and_then(|(taken, core)| {
+    let called = taken.zip(core).and_then(|(taken, core)| {
         if begin {
             watch(env, stack, &pid, address);
         }
-        let (function, arguments) =
-            scratch::with(|arena, _| arguments(vm, &taken, stack, words, arena))?;
-        Some(vm.tuple([
-            atoms::get().call.into(),
-            core.into(),
-            function.into(),
-            arguments,
-            effects,
-        ]))
+        let made = scratch::with(|arena, _| arguments(vm, &taken, stack, words, arena));
+        if made.is_none() {
+            // It was parsed when it came.
+            stack.step(env, shard, &mut effects, |engine, now, effects| {
+                engine.handle_runner_failure(now, handle, effects);
+            });
+        }
+        made.map(|(function, arguments)| (core, function, arguments, taken.behind))
     });
-    Ok(vm.term(called.unwrap_or_else(|| {
+    let placed: Vec<Placed> = effects.into_iter().map(|effect| (shard, effect)).collect();
+    let effects = effects_term(vm, &placed);
+    let Some((core, function, arguments, behind)) = called else {
         unwatch(env, stack, &pid);
-        vm.tuple([atoms::get().done.into(), effects])
-    })))
+        return Ok(vm.term(vm.tuple([atoms::get().done.into(), effects])));
+    };
+    let effects = match behind {
+        Some(process) => {
+            let pid = vm.process(process.get());
+            vm.cons(vm.tuple([atoms::get().await_.into(), pid]), effects)
+        }
+        None => effects,
+    };
+    Ok(vm.term(vm.tuple([
+        atoms::get().call.into(),
+        core.into(),
+        function.into(),
+        arguments,
+        effects,
+    ])))
 }
 
 fn watch(env: Env<'_>, stack: &StackArc, pid: &LocalPid, address: Address) {

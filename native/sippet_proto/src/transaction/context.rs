@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::config::Timers;
-use super::delivery::{Listener, QUEUE_LIMIT, Runner};
+use super::delivery::{Listener, Process, QUEUE_LIMIT, Runner};
 use super::effect::{Delivery, Effect, Failure, Target};
 use super::input::{IncomingResponse, Name};
 use super::key::{Key, KeyMaker};
@@ -112,6 +112,10 @@ pub(super) struct Common {
     pub created_ms: u64,
     pub queue: VecDeque<Queued>,
     pub runner: Runner,
+    /// The one that runs, or ran last.
+    pub process: Option<Process>,
+    /// The one that has the INVITE which this CANCEL was delivered behind.
+    pub behind: Option<Process>,
     pub listener: Listener,
     /// The process that waited has its final response.
     pub answered: bool,
@@ -147,6 +151,8 @@ impl Common {
             created_ms: now,
             queue: VecDeque::new(),
             runner: Runner::Idle,
+            process: None,
+            behind: None,
             listener: Listener::Core,
             answered: false,
             cancelled: false,

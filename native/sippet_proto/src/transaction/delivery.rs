@@ -1,6 +1,11 @@
 //! What the core is owed waits with its transaction until a runner takes it, one after another.
 
+use core::num::NonZeroU64;
+
 use bytes::Bytes;
+
+/// A process that calls the core, by a number of the caller's choice.
+pub type Process = NonZeroU64;
 
 /// Who is told what becomes of a request that is sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -75,6 +75,8 @@ pub struct Engine {
 
 impl Engine {
     /// An empty engine. All engines of a stack share one [`KeyMaker`].
+    ///
+    /// One that takes the place of another is made later: what held a handle of the old one finds nothing in it.
     pub fn new(config: Config, keys: KeyMaker, now_ms: u64) -> Engine {
         Engine {
             config: Config {
@@ -82,7 +84,7 @@ impl Engine {
                 ..config
             },
             keys,
-            entries: Slab::new(),
+            entries: Slab::new(now_ms),
             table: Table::new(),
             gates: Table::new(),
             wheel: Wheel::new(now_ms),
@@ -436,14 +438,21 @@ impl Engine {
     }
 
     /// Forgets at most `budget` transactions, without a word but to processes that wait; true when none is left.
+    ///
+    /// It is the end of the engine: from the first call on no key finds those that are left.
     pub fn clear(&mut self, budget: usize, effects: &mut Vec<Effect>) -> bool {
+        // What is large goes first: to free it behind a million small things costs an allocator, which then puts those
+        // together, as much at once.
+        if self.held() > 0 {
+            self.table = Table::new();
+            self.gates = Table::new();
+            self.wheel = Wheel::new(self.now);
+        }
         for _ in 0..budget {
             let Some(entry) = self.entries.pop() else {
-                // Keys and timers without a transaction find nothing.
                 *self = Engine::new(self.config, self.keys, self.now);
                 return true;
             };
-            self.table.remove(entry.common.key);
             effects.extend(entry.wake());
         }
         false

@@ -23,7 +23,7 @@ mod slab;
 
 pub use config::{Config, Timers};
 pub use context::Timer;
-pub use delivery::Listener;
+pub use delivery::{Listener, Process};
 pub use effect::{Delivery, Destination, Effect, Failure, Flow, Target};
 pub use engine::Engine;
 pub use input::{

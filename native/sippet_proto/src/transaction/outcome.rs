@@ -1,5 +1,6 @@
 //! What the engine answers to its callers.
 
+use super::delivery::Process;
 use super::effect::Delivery;
 use super::input::Name;
 use super::slab::Handle;
@@ -72,6 +73,9 @@ pub struct Taken {
     pub status_code: Option<u16>,
     /// A CANCEL was asked for before the final response came.
     pub cancelled: bool,
+    /// This is a CANCEL, and the process was given its INVITE: it may not have called the core yet, and is to do so first
+    /// (§9.2).
+    pub behind: Option<Process>,
 }
 
 /// What a process that waits finds.

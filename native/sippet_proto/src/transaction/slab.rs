@@ -46,14 +46,17 @@ pub(super) struct Slab<T> {
     chunks: Vec<Vec<Slot<T>>>,
     free: Vec<u32>,
     len: usize,
+    /// That of a new slot: two slabs of different ages have different handles.
+    generation: u32,
 }
 
 impl<T> Slab<T> {
-    pub(super) fn new() -> Slab<T> {
+    pub(super) fn new(age: u64) -> Slab<T> {
         Slab {
             chunks: Vec::new(),
             free: Vec::new(),
             len: 0,
+            generation: (age & ((1 << Handle::GENERATION_BITS) - 1)) as u32,
         }
     }
 
@@ -162,8 +165,9 @@ impl<T> Slab<T> {
         if self.chunks.last().is_none_or(|last| last.len() == CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
+        let generation = self.generation;
         self.chunks.last_mut()?.push(Slot {
-            generation: 0,
+            generation,
             value: None,
         });
         Some(index)
@@ -241,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_handle_finds_nothing_once_its_value_is_gone() {
-        let mut slab = Slab::new();
+        let mut slab = Slab::new(0);
         let first = slab.insert("first").unwrap();
         assert_eq!(slab.remove(first), Some("first"));
         let second = slab.insert("second").unwrap();
@@ -251,8 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn a_handle_finds_nothing_in_a_slab_of_another_age() {
+        let (mut old, mut new) = (Slab::new(0), Slab::new(7));
+        let handle = old.insert("old").unwrap();
+        let other = new.insert("new").unwrap();
+        assert_eq!((new.get(handle), new.get(other)), (None, Some(&"new")));
+        assert_eq!(new.remove(handle), None);
+    }
+
+    #[test]
     fn a_handle_survives_the_way_through_a_number() {
-        let mut slab = Slab::new();
+        let mut slab = Slab::new(0);
         let handles: Vec<Handle> = (0..1000).map(|n| slab.insert(n).unwrap()).collect();
         for (n, handle) in handles.iter().enumerate() {
             assert!(handle.to_bits() < 1 << 48);

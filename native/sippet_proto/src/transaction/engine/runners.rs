@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::{Engine, Machine, server_step};
+use super::{Engine, Entry, Machine, server_step};
 use crate::transaction::context::{Queued, Step, Timer};
-use crate::transaction::delivery::Runner;
+use crate::transaction::delivery::{Process, Runner};
 use crate::transaction::effect::{Delivery, Effect};
 use crate::transaction::invite_server;
 use crate::transaction::key::Key;
@@ -22,6 +22,15 @@ pub(super) struct Gate {
 }
 
 impl Engine {
+    /// Tells which process is about to [begin](Engine::begin); for [`Taken::behind`] of a CANCEL.
+    pub fn run_by(&mut self, handle: Handle, process: Process) {
+        if let Some(entry) = self.entries.get_mut(handle)
+            && entry.common.runner == Runner::Called
+        {
+            entry.common.process = Some(process);
+        }
+    }
+
     /// A runner that was just started takes its first delivery. None ends it: another one is at work, or nothing is
     /// left to do.
     pub fn begin(&mut self, now: u64, handle: Handle, effects: &mut Vec<Effect>) -> Option<Taken> {
@@ -41,6 +50,7 @@ impl Engine {
         self.advance(now);
         let mut taken = None;
         let mut followers = Vec::new();
+        let mut process = None;
         self.with(handle, effects, |machine, cx| {
             cx.disarm(Timer::Runner);
             cx.common.owes_final = false;
@@ -55,6 +65,7 @@ impl Engine {
                     cx.common.owes_final = offered;
                     let name = &cx.common.name;
                     followers = core::mem::take(&mut cx.common.followers);
+                    process = cx.common.process;
                     let client = machine.is_client();
                     taken = Some(Taken {
                         delivery,
@@ -66,6 +77,7 @@ impl Engine {
                         client,
                         status_code,
                         cancelled: cx.common.cancelled,
+                        behind: cx.common.behind.take(),
                     });
                 }
                 None => {
@@ -76,6 +88,9 @@ impl Engine {
             }
         });
         for follower in followers {
+            if let Some(entry) = self.entries.get_mut(follower) {
+                entry.common.behind = process;
+            }
             self.open(follower, effects);
         }
         if taken.is_none() {
@@ -115,13 +130,19 @@ impl Engine {
 
     /// §9.2: the core sees a CANCEL only once its callback for the INVITE has begun.
     pub(super) fn follow(&mut self, invite: Handle, cancel: Handle) -> bool {
-        match self.entries.get_mut(invite) {
-            Some(entry) if !entry.common.started && !entry.common.queue.is_empty() => {
-                entry.common.followers.push(cancel);
-                true
-            }
-            _ => false,
+        let Some(Entry { common, .. }) = self.entries.get_mut(invite) else {
+            return false;
+        };
+        if !common.started && !common.queue.is_empty() {
+            common.followers.push(cancel);
+            return true;
         }
+        let running = common.runner == Runner::Running;
+        let behind = common.process.filter(|_| running);
+        if let Some(entry) = self.entries.get_mut(cancel) {
+            entry.common.behind = behind;
+        }
+        false
     }
 
     /// A request behind ACKs of its Call-ID that the core has not seen.

@@ -1,0 +1,246 @@
+defmodule Sippet.Integration.OpenTransactionsTest do
+  # Looking at very many open transactions, and the end of a stack that has them.
+  #
+  # OPEN says how many; then what was measured is printed (`make open`). The core leaves all of them unanswered.
+  use ExUnit.Case, async: false
+
+  import Sippet.Test.Stack, only: [eventually: 2]
+
+  alias Sippet.{Native, Transaction}
+  alias Sippet.Transactions.Server
+
+  @count "OPEN" |> System.get_env("100000") |> String.to_integer()
+  @report System.get_env("OPEN") != nil
+  @moduletag timeout: 300_000
+
+  defmodule Core do
+    use Sippet.Core
+    def receive_request(_request, _key), do: :ok
+    def receive_error(_reason, _key), do: :ok
+  end
+
+  defmodule Nowhere do
+    # A transport that sends nothing: what is received is made here.
+    @behaviour Sippet.Transport
+    @impl true
+    def transmit(_handle, _connection, _remote, _data), do: :ok
+  end
+
+  setup do
+    name = :"open_#{System.unique_integer([:positive])}"
+
+    # Nothing is due within the test: neither a 100 nor the end, 64·T1. Of the limit a tenth is for requests in dialogs.
+    options = [t1: 10_000, t2: 80_000, max_transactions: 2 * @count]
+    pid = start_supervised!({Sippet, [name: name, core: Core] ++ options})
+
+    {:ok, transport} =
+      Sippet.Transport.register(name,
+        module: Nowhere,
+        handle: nil,
+        protocol: :udp,
+        reliable: true,
+        address: {{127, 0, 0, 1}, 5060}
+      )
+
+    %{stack: name, transport: transport, supervisor: pid}
+  end
+
+  test "a walk sees each that is open all the time, and none twice; each call is short; the end gives all back",
+       %{stack: stack, transport: transport} = context do
+    rss = resident()
+    {open_us, :ok} = :timer.tc(fn -> open(transport, @count) end)
+    assert Transaction.count(stack) == @count
+    full_rss = resident()
+    bytes = div((full_rss - rss) * 1_024, @count)
+    # A kilobyte, the message, and what the VM may have taken for itself meanwhile.
+    assert bytes < 1_024 + byte_size(message("#{@count}")) + 256
+
+    seen = :counters.new(@count, [])
+    churn = spawn_link(fn -> churn(stack, transport, 0) end)
+    {walk_us, pages} = :timer.tc(fn -> walk(stack, nil, seen, []) end)
+    send(churn, {:stop, self()})
+    assert_receive {:churned, churned} when churned > 0
+
+    for number <- 1..@count,
+        do: :counters.get(seen, number) == 1 || flunk("#{number} was not seen")
+
+    looks =
+      for _ <- 1..1_000 do
+        key = key(:rand.uniform(@count))
+        {us, info} = :timer.tc(fn -> Transaction.info(stack, key) end)
+        assert %{key: ^key, role: :server, state: :trying, queued: 0} = info
+        us
+      end
+
+    counts = for _ <- 1..100, do: :timer.tc(fn -> Transaction.count(stack) end) |> elem(0)
+
+    # What a call costs is the least of three times: the system may stop any of them.
+    assert Enum.max(for {_first, least} <- pages, do: least) < 1_000
+    assert Enum.min(looks) < 1_000 and Enum.min(counts) < 1_000
+
+    schedules = watch_schedules()
+    {stop_us, :ok} = :timer.tc(fn -> stop_supervised({Sippet, stack}) end)
+    long = schedules.()
+
+    empty_rss =
+      eventually(10_000, fn ->
+        with rss_now = resident(), true <- rss_now - rss < div(full_rss - rss, 3), do: rss_now
+      end)
+
+    if @report do
+      firsts = for {first, _least} <- pages, do: first
+
+      IO.puts("""
+      #{@count} open after #{ms(open_us)}: #{bytes} bytes resident each
+      walked in #{length(pages)} pages while #{churned} came and went: #{ms(walk_us)}, reading each page three times
+      a page: #{times(firsts)}; the least of three at most #{Enum.max(for {_, least} <- pages, do: least)} µs
+      info/2: #{times(looks)}
+      count/1: #{times(counts)}
+      stopped in #{ms(stop_us)}; schedules above 10 ms meanwhile: #{inspect(long)}
+      a message: #{byte_size(message("#{@count}"))} bytes; resident before, full, after: #{div(rss, 1_024)}, #{div(full_rss, 1_024)}, #{div(empty_rss, 1_024)} MB
+      """)
+    end
+
+    assert context.supervisor not in Process.list()
+  end
+
+  test "a stack that ends forgets at most 256 a call, and the caller yields after each",
+       %{stack: stack, transport: transport} do
+    open(transport, 2_000)
+    %{engine: engine} = Sippet.Stack.fetch!(stack)
+    assert Native.engine_count(engine) == 2_000
+    Native.engine_close(engine)
+    test = self()
+
+    {pid, monitor} =
+      spawn_monitor(fn ->
+        receive do: (:go -> :ok)
+        send(test, {:calls, empty(engine, 2_000)})
+      end)
+
+    :erlang.trace(pid, true, [:running])
+    send(pid, :go)
+    assert_receive {:DOWN, ^monitor, _, _, :normal}
+    assert_receive {:calls, calls}
+    # One for each shard's tables, and eight or so for what they held.
+    assert calls in 8..(10 + 4 * System.schedulers_online())
+
+    # Off its scheduler after each call, and at the end.
+    assert Enum.count(mailbox(), &match?({:trace, ^pid, :out, _}, &1)) >= calls
+  end
+
+  defp empty(engine, before) do
+    {left, []} = Native.engine_empty(engine)
+    count = Native.engine_count(engine)
+    assert before - count <= 256
+    if left == :done, do: 1 + count, else: 1 + empty(engine, count)
+  end
+
+  defp mailbox do
+    receive do
+      message -> [message | mailbox()]
+    after
+      0 -> []
+    end
+  end
+
+  # In as many processes as there are schedulers, as transports are.
+  defp open(transport, count) do
+    1..count
+    |> Enum.chunk_every(div(count, System.schedulers_online()) + 1)
+    |> Enum.map(
+      &Task.async(fn -> for number <- &1, do: receive_request(transport, "#{number}") end)
+    )
+    |> Task.await_many(:infinity)
+
+    # The core has had them all.
+    eventually(60_000, fn -> Enum.count(Process.list(), &runner?/1) == 0 end)
+    :ok
+  end
+
+  defp runner?(pid) do
+    run = {Sippet.Transaction.Delivery, :run, 2}
+    match?({:initial_call, ^run}, Process.info(pid, :initial_call))
+  end
+
+  defp receive_request(transport, id),
+    do: Sippet.Transport.receive_message(transport, {{127, 0, 0, 1}, 5060}, message(id))
+
+  defp message(id) do
+    "OPTIONS sip:service@example.com SIP/2.0\r\n" <>
+      "Via: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK-#{id}\r\nMax-Forwards: 70\r\n" <>
+      "From: <sip:peer@example.com>;tag=#{id}\r\nTo: <sip:service@example.com>\r\n" <>
+      "Call-ID: #{id}@127.0.0.1\r\nCSeq: 1 OPTIONS\r\nContact: <sip:peer@127.0.0.1>\r\n" <>
+      "Content-Length: 0\r\n\r\n"
+  end
+
+  defp key(id), do: Server.Key.new("z9hG4bK-#{id}", :options, {"127.0.0.1", 5060})
+
+  # Others come and go, so that slots are emptied and taken again.
+  defp churn(stack, transport, count) do
+    for id <- 1..50, do: receive_request(transport, "churn#{id}")
+    for id <- 1..50, do: Sippet.terminate(stack, key("churn#{id}"))
+
+    receive do
+      {:stop, pid} -> send(pid, {:churned, count + 50})
+    after
+      0 -> churn(stack, transport, count + 50)
+    end
+  end
+
+  # How long each page took: the first time, and the least of three.
+  defp walk(stack, cursor, seen, times) do
+    {first, {infos, next}} = :timer.tc(fn -> Transaction.list(stack, cursor) end)
+    again = for _ <- 1..2, do: :timer.tc(fn -> Transaction.list(stack, cursor) end) |> elem(0)
+    assert length(infos) <= 100
+
+    for %{key: %{branch: "z9hG4bK-" <> id}} <- infos, not String.starts_with?(id, "churn") do
+      number = String.to_integer(id)
+      :counters.add(seen, number, 1)
+      assert :counters.get(seen, number) == 1
+    end
+
+    times = [{first, Enum.min([first | again])} | times]
+    if next, do: walk(stack, next, seen, times), else: times
+  end
+
+  # Resident memory, in kB.
+  defp resident do
+    for pid <- Process.list(), do: :erlang.garbage_collect(pid)
+
+    ~r/VmRSS:\s+(\d+)/
+    |> Regex.run(File.read!("/proc/self/status"))
+    |> List.last()
+    |> String.to_integer()
+  end
+
+  # Returns a function that tells how long processes were not taken off their scheduler, in ms, since.
+  defp watch_schedules do
+    before = :erlang.system_monitor(self(), long_schedule: 10)
+
+    fn ->
+      :erlang.system_monitor(before)
+      schedules([])
+    end
+  end
+
+  defp schedules(found) do
+    receive do
+      {:monitor, _pid, :long_schedule, info} -> schedules([info[:timeout] | found])
+    after
+      0 -> Enum.sort(found, :desc)
+    end
+  end
+
+  defp ms(us), do: "#{div(us, 1_000)} ms"
+
+  defp times(us) do
+    sorted = us |> Enum.sort() |> List.to_tuple()
+
+    at = fn share ->
+      elem(sorted, min(trunc(tuple_size(sorted) * share), tuple_size(sorted) - 1))
+    end
+
+    "p50 #{at.(0.5)} µs, p99 #{at.(0.99)} µs, max #{at.(1)} µs"
+  end
+end
