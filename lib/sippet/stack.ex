@@ -160,9 +160,17 @@ defmodule Sippet.Stack do
       group_leader: Process.group_leader()
     }
 
-    if options[:core], do: :ok = Native.engine_set_core(stack.engine, options[:core])
+    if options[:core], do: :ok = set_core(stack, options[:core])
     :persistent_term.put({__MODULE__, name}, stack)
     stack
+  end
+
+  @doc "Makes a module the core of a stack."
+  @spec set_core(t, module) :: :ok
+  def set_core(stack, module) do
+    # The first callback would have to wait for it, and a CANCEL take that for the callback's own waiting.
+    _ = Code.ensure_loaded(module)
+    Native.engine_set_core(stack.engine, module)
   end
 
   # In the order that the engine reads them.
