@@ -162,7 +162,7 @@ defmodule Sippet do
   @spec register_core(sippet, module) :: :ok
   def register_core(sippet, module) when is_atom(sippet) and is_atom(module) do
     stack = Stack.fetch!(sippet)
-    :ok = Native.engine_set_core(stack.engine, module)
+    :ok = Stack.set_core(stack, module)
     Registry.put_meta(sippet, :core, module)
   end
 

@@ -75,8 +75,16 @@ defmodule Demo.Caller do
           {:error, "a message could not be sent: #{inspect(reason)}"}
       end
     after
-      :timer.apply_after(@forks_ms, :ets, :delete, [@invites, key])
+      :timer.apply_after(@forks_ms, __MODULE__, :forget, [key])
     end
+  end
+
+  @doc false
+  def forget(key) do
+    :ets.delete(@invites, key)
+  rescue
+    # With the caller its table has gone.
+    ArgumentError -> :ok
   end
 
   defp invite(uri, options) do

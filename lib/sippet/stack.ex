@@ -169,7 +169,7 @@ defmodule Sippet.Stack do
     }
 
     :ok = Tag.make_key()
-    if options[:core], do: :ok = Native.engine_set_core(stack.engine, options[:core])
+    if options[:core], do: :ok = set_core(stack, options[:core])
     :persistent_term.put({__MODULE__, name}, stack)
     stack
   end
@@ -177,6 +177,14 @@ defmodule Sippet.Stack do
   # In a simulation all transactions have one order, and tags that its seed makes.
   defp simulated({sim, seed}), do: {sim, 1, seed}
   defp simulated(nil), do: {nil, 4 * System.schedulers_online(), :crypto.strong_rand_bytes(16)}
+
+  @doc "Makes a module the core of a stack."
+  @spec set_core(t, module) :: :ok
+  def set_core(stack, module) do
+    # The first callback would have to wait for it, and a CANCEL take that for the callback's own waiting.
+    _ = Code.ensure_loaded(module)
+    Native.engine_set_core(stack.engine, module)
+  end
 
   # In the order that the engine reads them.
   defp config(options) do

@@ -68,6 +68,25 @@ defmodule Sippet.StackTest do
     end
   end
 
+  test "a core is loaded before its first callback" do
+    alias Sippet.Test.Core.OnDisk
+
+    unload = fn ->
+      :code.purge(OnDisk)
+      :code.delete(OnDisk)
+      refute :erlang.module_loaded(OnDisk)
+    end
+
+    unload.()
+    name = :"stack_#{System.unique_integer([:positive])}"
+    start_supervised!({Sippet, name: name, core: OnDisk})
+    assert :erlang.module_loaded(OnDisk)
+
+    unload.()
+    assert Sippet.register_core(name, OnDisk) == :ok
+    assert :erlang.module_loaded(OnDisk)
+  end
+
   test "a core that is no module is refused" do
     assert_raise ArgumentError, ~r/:core to be a module, got: "MyCore"/, fn ->
       Sippet.start_link(name: :never, core: "MyCore")

@@ -46,3 +46,10 @@ defmodule Sippet.Test.Core do
   @doc false
   def run(module, callback, first, key), do: :persistent_term.get(module).(callback, first, key)
 end
+
+defmodule Sippet.Test.Core.OnDisk do
+  # A core that is not loaded before it is needed.
+  @moduledoc false
+
+  use Sippet.Core
+end

@@ -9,7 +9,10 @@ defmodule Sippet.Test.Load.Killer do
   def run(journal, stack, senders, seed, until) do
     :rand.seed(:exsss, {seed, 2, 2})
     clock = Journal.now() + div(until - Journal.now(), 2)
-    loop(%{journal: journal, stack: stack, senders: senders, clock: clock}, until)
+    # Some of other stacks may still be asleep.
+    others = MapSet.new(Process.list())
+    killer = %{journal: journal, stack: stack, senders: senders, clock: clock, others: others}
+    loop(killer, until)
   end
 
   defp loop(killer, until) do
@@ -47,15 +50,17 @@ defmodule Sippet.Test.Load.Killer do
   end
 
   defp strike(killer, _dice) do
-    with [_ | _] = runners <- Enum.filter(Process.list(), &runner?/1),
+    with [_ | _] = runners <- for(pid <- Process.list(), runner?(killer, pid), do: pid),
          do: kill(killer, :runner, Enum.random(runners))
 
     killer
   end
 
-  defp runner?(pid) do
+  defp runner?(killer, pid) do
     run = {Sippet.Transaction.Delivery, :run, 2}
-    match?({:initial_call, ^run}, Process.info(pid, :initial_call))
+
+    not MapSet.member?(killer.others, pid) and
+      match?({:initial_call, ^run}, Process.info(pid, :initial_call))
   end
 
   # What a killed runner was in is read when it is dead: nothing can be written after that.
