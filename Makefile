@@ -1,10 +1,10 @@
-# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate; see README.md and
-# CONTRIBUTING.md.
+# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate, TARGET and
+# SECONDS for fuzz; see README.md and CONTRIBUTING.md.
 export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test simulate lint demo interop clean
+.PHONY: setup test simulate fuzz lint demo interop clean
 
 setup:
 	@bash scripts/setup.sh
@@ -16,6 +16,13 @@ test: setup
 # Networks of engines by seed: the first SEEDS, or the one that SEED names.
 simulate: setup
 	SEEDS="$${SEEDS:-100000}" cargo test --locked --release -p sippet_proto --test simulation -- --nocapture
+
+# One target of native/fuzz, from its seeds and what earlier runs found. Setup does not install cargo-fuzz.
+fuzz: setup
+	@test -n "$(TARGET)" || { echo "which? TARGET=$$(cd native/fuzz/seeds && echo * | tr ' ' '|')"; exit 2; }
+	@mkdir -p native/fuzz/corpus/$(TARGET)
+	RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir native/fuzz $(TARGET) native/fuzz/corpus/$(TARGET) \
+		native/fuzz/seeds/$(TARGET) -- -max_len=65536 -max_total_time=$(or $(SECONDS),60)
 
 lint: setup
 	cargo fmt --all --check
@@ -31,4 +38,4 @@ interop: setup
 	bash test/interop/run.sh
 
 clean:
-	rm -rf _build target
+	rm -rf _build target native/fuzz/target

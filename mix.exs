@@ -180,8 +180,8 @@ defmodule Sippet.MixProject do
       main: "readme",
       source_ref: "v#{@version}",
       extras:
-        ~w(README.md guides/parsing.md guides/security.md guides/authentication.md guides/conformance.md
-           ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
+        ~w(README.md guides/parsing.md guides/security.md guides/authentication.md guides/sdp.md
+           guides/conformance.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
     ]
   end
 end

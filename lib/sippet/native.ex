@@ -1,10 +1,10 @@
 defmodule Sippet.Native do
-  # The only module that names the NIF. Above it are Sippet.Message and Sippet.URI for the message layer, and the modules of
-  # a stack for the engine. Each stub says on which scheduler it runs and what bounds it: a call on a normal scheduler ends
-  # within a millisecond.
+  # The only module that names the NIF. Above it are Sippet.Message, Sippet.URI and Sippet.SDP for the message layer, and the
+  # modules of a stack for the engine. Each stub says on which scheduler it runs and what bounds it: a call on a normal
+  # scheduler ends within a millisecond.
   @moduledoc false
 
-  alias Sippet.{Message, ParseError, URI, WriteError}
+  alias Sippet.{Message, ParseError, SDP, URI, WriteError}
 
   @on_load :load
 
@@ -185,6 +185,62 @@ defmodule Sippet.Native do
       else: nif_sha512_256_dirty(data)
   end
 
+  @typedoc "`{max_bytes, max_lines, max_line_bytes, max_media, max_attributes}`"
+  @type sdp_limits :: {pos_integer, pos_integer, pos_integer, pos_integer, pos_integer}
+
+  @doc "Parses a session description; dirty above 16 KiB. Bounded by the bytes and by `limits`."
+  @spec sdp_parse(binary, :lenient | :strict, sdp_limits) ::
+          {:ok, SDP.t()} | {:error, SDP.ParseError.t()}
+  def sdp_parse(data, mode, limits) do
+    result =
+      if byte_size(data) <= @max_normal_bytes,
+        do: nif_sdp_parse(data, mode, limits, @words),
+        else: nif_sdp_parse_dirty(data, mode, limits, @words)
+
+    with {:error, {reason, line, offset}} <- result do
+      {:error, %SDP.ParseError{reason: reason, line: line, offset: offset}}
+    end
+  end
+
+  # Lines are 64 bytes or so, and their length is not known before they are written.
+  @max_normal_lines 256
+
+  @doc "Writes a session description; dirty above 256 lines. Bounded by the description."
+  @spec sdp_write(SDP.t()) :: {:ok, binary} | {:error, SDP.WriteError.t()}
+  def sdp_write(sdp) do
+    result =
+      if sdp_lines(sdp) <= @max_normal_lines,
+        do: nif_sdp_write(sdp),
+        else: nif_sdp_write_dirty(sdp)
+
+    with {:error, {field, reason}} <- result do
+      {:error, %SDP.WriteError{field: field, reason: reason}}
+    end
+  end
+
+  # Attributes and media descriptions. What has another shape than the documented one counts for nothing here.
+  defp sdp_lines(%{attributes: attributes, media: media}) do
+    sdp_lines(media, count(attributes, 0))
+  end
+
+  defp sdp_lines([media | rest], lines) when lines <= @max_normal_lines do
+    attributes = if is_map(media), do: Map.get(media, :attributes)
+    sdp_lines(rest, count(attributes, lines + 1))
+  end
+
+  defp sdp_lines(_rest, lines), do: lines
+
+  defp count([_ | rest], lines) when lines <= @max_normal_lines, do: count(rest, lines + 1)
+  defp count(_rest, lines), do: lines
+
+  @doc "The reasons of `Sippet.SDP.ParseError`. Normal scheduler, constant time."
+  @spec sdp_parse_reasons() :: [atom]
+  def sdp_parse_reasons, do: :erlang.nif_error(:not_loaded)
+
+  @doc "The reasons of `Sippet.SDP.WriteError`. Normal scheduler, constant time."
+  @spec sdp_write_reasons() :: [atom]
+  def sdp_write_reasons, do: :erlang.nif_error(:not_loaded)
+
   @doc "The reasons of `Sippet.ParseError`. Normal scheduler, constant time."
   @spec parse_reasons() :: [atom]
   def parse_reasons, do: :erlang.nif_error(:not_loaded)
@@ -264,6 +320,22 @@ defmodule Sippet.Native do
   # Dirty CPU scheduler.
   @doc false
   def nif_sha512_256_dirty(_data), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 16 KiB.
+  @doc false
+  def nif_sdp_parse(_data, _mode, _limits, _words), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_sdp_parse_dirty(_data, _mode, _limits, _words), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 256 lines.
+  @doc false
+  def nif_sdp_write(_sdp), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_sdp_write_dirty(_sdp), do: :erlang.nif_error(:not_loaded)
 
   # The transaction engine. Each call takes one lock for one step; what it costs is told by the size of the message, so the
   # same bound holds as above. The terms are those of native/sippet_nif/src/engine.rs.

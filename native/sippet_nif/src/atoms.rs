@@ -1,5 +1,7 @@
 //! Every atom that a term of this library can hold. All are made when the library is loaded, none from bytes.
 
+pub mod sdp;
+
 use std::sync::OnceLock;
 
 use rustler::sys::ErlNifTerm;

@@ -4,6 +4,7 @@
 
 mod extension;
 mod header;
+mod sdp;
 mod uri;
 
 use sippet_proto::message::{

@@ -2,6 +2,7 @@
 
 mod extension;
 mod header;
+mod sdp;
 mod uri;
 
 use sippet_proto::error::Field;

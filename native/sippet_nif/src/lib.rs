@@ -5,6 +5,7 @@
 //! | `message` | the functions of the message layer |
 //! | `extension` | header fields alone, typed on demand |
 //! | `hash` | SHA-512/256, which OTP does not have |
+//! | `sdp` | session descriptions |
 //! | `engine` | the functions of the transaction engine |
 //! | `framer` | messages out of streams |
 //! | `stack` | shards, runners and outbox of a stack |
@@ -28,6 +29,7 @@ mod framer;
 mod hash;
 mod message;
 mod scratch;
+mod sdp;
 mod stack;
 mod term;
 mod words;
@@ -35,7 +37,9 @@ mod words;
 rustler::init!("Elixir.Sippet.Native", load = load);
 
 fn load<'a>(env: rustler::Env<'a>, words: rustler::Term<'a>) -> bool {
-    atoms::load(env) && words::Words::are_ours(term::Vm::new(env), words.into())
+    atoms::load(env)
+        && atoms::sdp::load(env)
+        && words::Words::are_ours(term::Vm::new(env), words.into())
 }
 
 /// The version of this library, the same as that of the application it was built with.

@@ -1,4 +1,5 @@
-//! SIP without I/O: messages, transactions and their timers (RFC 3261, RFC 6026, RFC 3581).
+//! SIP without I/O: messages, transactions and their timers (RFC 3261, RFC 6026, RFC 3581), and the session descriptions
+//! that messages carry (RFC 8866).
 //!
 //! Nothing here opens a socket, starts a thread, reads a clock or draws a random number: bytes, time and seeds are
 //! arguments, answers are values. No input, of whatever origin, makes a function of this crate panic.
@@ -11,6 +12,7 @@ pub mod grammar;
 pub mod header;
 pub mod limits;
 pub mod message;
+pub mod sdp;
 pub mod timer;
 pub mod transaction;
 pub mod uri;
