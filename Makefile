@@ -4,7 +4,7 @@ export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test simulate fuzz lint demo interop clean
+.PHONY: setup test simulate fuzz asan matrix dialyzer lint demo interop clean
 
 setup:
 	@bash scripts/setup.sh
@@ -17,12 +17,21 @@ test: setup
 simulate: setup
 	SEEDS="$${SEEDS:-100000}" cargo test --locked --release -p sippet_proto --test simulation -- --nocapture
 
-# One target of native/fuzz, from its seeds and what earlier runs found. Setup does not install cargo-fuzz.
+# The targets of native/fuzz for SECONDS each, or the one that TARGET names, from their seeds and what earlier runs found. Setup
+# does not install cargo-fuzz.
 fuzz: setup
-	@test -n "$(TARGET)" || { echo "which? TARGET=$$(cd native/fuzz/seeds && echo * | tr ' ' '|')"; exit 2; }
-	@mkdir -p native/fuzz/corpus/$(TARGET)
-	RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir native/fuzz $(TARGET) native/fuzz/corpus/$(TARGET) \
-		native/fuzz/seeds/$(TARGET) -- -max_len=65536 -max_total_time=$(or $(SECONDS),60)
+	@bash scripts/fuzz.sh "$(or $(SECONDS),60)" "$(TARGET)"
+
+asan: setup
+	@bash scripts/asan.sh
+
+# The host's runtime last: its build is the one that stays.
+matrix: setup
+	@bash scripts/trixie.sh test
+	mix test
+
+dialyzer: setup
+	@bash scripts/trixie.sh dialyzer
 
 lint: setup
 	cargo fmt --all --check
