@@ -18,18 +18,18 @@ for target in $targets; do
     echo "fuzz: $target is none of:" $(ls seeds) >&2
     exit 2
   }
-  more=() dictionary=sip.dict max_len=65536
+  more=() dictionary=sip.dict max_len=65536 len_control=100
   case "$target" in
     message | round_trip) more=(../../test/fixtures/rfc4475 ../../test/fixtures/rfc5118) ;;
     sdp) dictionary=sdp.dict ;;
-    # Choices, not text.
-    engine | simulation) dictionary='' max_len=4096 ;;
+    # Choices, not text: long ones from the first.
+    engine | simulation) dictionary='' max_len=1024 len_control=0 ;;
   esac
   mkdir -p "corpus/$target" "artifacts/$target"
   cargo fuzz build --fuzz-dir . "$target" 2>&1 | grep -E '^(error|warning)' || true
   log="artifacts/$target.log"
   if ! cargo fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" "${more[@]}" -- \
-    -max_total_time="$seconds" -max_len="$max_len" -timeout=60 ${dictionary:+-dict="$dictionary"} >"$log" 2>&1; then
+    -max_total_time="$seconds" -max_len="$max_len" -len_control="$len_control" -timeout=60 ${dictionary:+-dict="$dictionary"} >"$log" 2>&1; then
     grep -v '^#' "$log" | tail -n 60
     echo "fuzz: $target found something, see native/fuzz/artifacts/$target" >&2
     exit 1
