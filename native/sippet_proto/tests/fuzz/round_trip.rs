@@ -36,6 +36,11 @@ fn there_and_back<'a>(mut message: Message<'a>, data: &[u8], options: Options, a
     let body = message.body.unwrap_or_default();
     message.headers.content_length = Some(body.len() as u32);
     message.body = Some(body);
+    // Of hops that are none nothing is written.
+    let headers = &mut message.headers;
+    headers.via.take_if(|hops| hops.is_empty());
+    headers.route.take_if(|hops| hops.is_empty());
+    headers.record_route.take_if(|hops| hops.is_empty());
     let defects = std::mem::replace(&mut message.defects, List::new_in(arena));
     let options = Options {
         limits: ROOM,
