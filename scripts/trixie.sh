@@ -38,7 +38,7 @@ make_system() {
   # The mirror that this machine's own apt uses, where it is one of Debian's.
   local mirror
   mirror="$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    sed -n 's/^Debian Debian //p' | head -n 1)"
+    sed -n 's/^Debian Debian //p' | head -n 1)" || true
   echo "trixie: making a system in $system"
   # What debootstrap mounts goes with its process.
   rm -rf --one-file-system "$system.part"
