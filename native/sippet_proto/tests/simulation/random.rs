@@ -17,7 +17,7 @@ impl Random {
     /// The choices that these bytes are, and after them those of a seed.
     pub fn fed(bytes: &[u8]) -> Random {
         Random {
-            bytes: bytes.to_vec().into_iter(),
+            bytes: Vec::from(bytes).into_iter(),
             ..Random::new(0)
         }
     }
