@@ -26,8 +26,11 @@ for target in $targets; do
     engine | simulation) dictionary='' max_len=1024 len_control=0 ;;
   esac
   mkdir -p "corpus/$target" "artifacts/$target"
-  cargo fuzz build --fuzz-dir . "$target" 2>&1 | grep -E '^(error|warning)' || true
   log="artifacts/$target.log"
+  cargo fuzz build --fuzz-dir . "$target" >"$log" 2>&1 || {
+    cat "$log"
+    exit 1
+  }
   if ! cargo fuzz run --fuzz-dir . "$target" "corpus/$target" "seeds/$target" "${more[@]}" -- \
     -max_total_time="$seconds" -max_len="$max_len" -len_control="$len_control" -timeout=60 ${dictionary:+-dict="$dictionary"} >"$log" 2>&1; then
     grep -v '^#' "$log" | tail -n 60
