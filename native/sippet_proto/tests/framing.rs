@@ -284,6 +284,15 @@ fn what_is_exactly_at_a_limit_is_taken() {
     ] {
         assert_eq!(broken(&text, smaller).1, 513);
     }
+    // The limit may be passed by the empty line alone.
+    let bare = request("l: 0\r\n", "");
+    for over in 1..=4 {
+        let smaller = Limits {
+            max_stream_message_bytes: bare.len() - over,
+            ..Limits::DEFAULT
+        };
+        assert_eq!(broken(&bare, smaller).1, 513);
+    }
 }
 
 #[test]

@@ -217,12 +217,7 @@ impl Framer {
             false => input.get(..length).unwrap_or_default(),
         };
         let body = content_length(head).map_err(|error| (error, head.len()))?;
-        if body
-            > self
-                .limits
-                .max_stream_message_bytes
-                .saturating_sub(head.len())
-        {
+        if head.len().saturating_add(body) > self.limits.max_stream_message_bytes {
             let error = ParseError {
                 reason: Reason::MessageTooLong,
                 field: Field::Header(b"Content-Length"),
