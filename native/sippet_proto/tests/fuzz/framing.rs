@@ -13,10 +13,10 @@ enum Seen {
 }
 
 const TIGHT: Limits = Limits {
-    max_line_bytes: 64,
-    max_fields: 8,
+    max_line_bytes: 30,
+    max_fields: 3,
     max_folds: 2,
-    max_stream_message_bytes: 256,
+    max_stream_message_bytes: 40,
     ..Limits::DEFAULT
 };
 
