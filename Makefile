@@ -4,8 +4,8 @@ export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test simulate delivery open fuzz lint demo interop bench bench-crates bench-scheduling \
-	bench-instructions clean
+.PHONY: setup test simulate delivery open fuzz asan matrix dialyzer lint demo interop bench bench-crates \
+	bench-scheduling bench-instructions clean
 
 setup:
 	@bash scripts/setup.sh
@@ -18,12 +18,21 @@ test: setup
 simulate: setup
 	SEEDS="$${SEEDS:-100000}" cargo test --locked --release -p sippet_proto --test simulation -- --nocapture
 
-# One target of native/fuzz, from its seeds and what earlier runs found. Setup does not install cargo-fuzz.
+# The targets of native/fuzz for SECONDS each, or the one that TARGET names, from their seeds and what earlier runs found. Setup
+# does not install cargo-fuzz.
 fuzz: setup
-	@test -n "$(TARGET)" || { echo "which? TARGET=$$(cd native/fuzz/seeds && echo * | tr ' ' '|')"; exit 2; }
-	@mkdir -p native/fuzz/corpus/$(TARGET)
-	RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir native/fuzz $(TARGET) native/fuzz/corpus/$(TARGET) \
-		native/fuzz/seeds/$(TARGET) -- -max_len=65536 -max_total_time=$(or $(SECONDS),60)
+	@bash scripts/fuzz.sh "$(or $(SECONDS),60)" "$(TARGET)"
+
+asan: setup
+	@bash scripts/asan.sh
+
+# The host's runtime last: its build is the one that stays.
+matrix: setup
+	@bash scripts/trixie.sh test
+	mix test
+
+dialyzer: setup
+	@bash scripts/trixie.sh dialyzer
 
 # What a core may rely on, under load and while processes are killed at random, for SECONDS.
 delivery: setup

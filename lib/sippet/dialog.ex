@@ -223,7 +223,7 @@ defmodule Sippet.Dialog do
       iex> Sippet.Dialog.id_of(bye, :uac)
       {"a84b4c76e66710", "a6c85cf", "1928301774"}
   """
-  @spec id_of(Message.t(), role) :: id
+  @spec id_of(Message.t(), role | nil) :: id
   def id_of(message, role \\ nil)
   def id_of(%Message{start_line: %RequestLine{}} = message, nil), do: id_of(message, :uas)
   def id_of(%Message{start_line: %StatusLine{}} = message, nil), do: id_of(message, :uac)

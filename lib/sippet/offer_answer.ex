@@ -423,6 +423,8 @@ defmodule Sippet.OfferAnswer do
             "expected a Sippet.OfferAnswer.Capability with type, port, protocols, and codecs or formats, " <>
               "got: #{inspect(capability)}"
     end
+
+    :ok
   end
 
   defp valid?(:origin, value), do: is_struct(value, Origin)

@@ -4,6 +4,7 @@ defmodule Sippet.DialogTest do
   import Sippet.Test.Call
 
   alias Sippet.{Dialog, DialogError, Message, URI}
+  alias Sippet.Test.Terms
 
   doctest Sippet.Dialog
   doctest Sippet.DialogError
@@ -215,7 +216,7 @@ defmodule Sippet.DialogTest do
         )
 
       for dialog <- [dialog, refreshed, confirmed], binary <- binaries(dialog) do
-        assert :binary.referenced_byte_size(binary) <= max(byte_size(binary), 64)
+        assert Terms.referenced_bytes(binary) <= max(byte_size(binary), 64)
       end
     end
 

@@ -14,6 +14,17 @@ defmodule Sippet.Test.Terms do
   end
 
   @doc """
+  The bytes that a binary keeps in memory.
+  """
+  @spec referenced_bytes(binary) :: non_neg_integer
+  def referenced_bytes(binary) do
+    # OTP 27.3 tells in bits what is on a heap.
+    unit = :binary.referenced_byte_size(String.duplicate("a", 1))
+    bytes = :binary.referenced_byte_size(binary)
+    if byte_size(binary) <= 64, do: div(bytes, unit), else: bytes
+  end
+
+  @doc """
   Every header field of the contract, and two others, with everything that its shape has.
   """
   @spec sample() :: map

@@ -109,7 +109,7 @@ defmodule Sippet.DigestAuth.Server do
   @impl true
   def init(config) do
     config = Config.open(config)
-    :ets.new(config.name, [:named_table, :protected, read_concurrency: true])
+    _table = :ets.new(config.name, [:named_table, :protected, read_concurrency: true])
     :ets.insert(config.name, {:config, config})
     Process.send_after(self(), :sweep, @sweep_ms)
     {:ok, config.name}

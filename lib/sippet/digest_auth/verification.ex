@@ -128,7 +128,7 @@ defmodule Sippet.DigestAuth.Verification do
 
   # {known, username, H(A1), data}. A password is hashed for those that have none, too: one more hash would tell them apart.
   defp user(config, %{algorithm: algorithm, username: sent}) do
-    asked = if is_tuple(sent), do: Tuple.append(sent, algorithm.name), else: sent
+    asked = with {:userhash, hash} <- sent, do: {:userhash, hash, algorithm.name}
     {secret, options} = secret(config.credentials.(asked, config.realm))
     username = Keyword.get(options, :username, if(is_tuple(sent), do: "", else: sent))
     hashed = if is_tuple(sent), do: Digest.nfc(username), else: sent

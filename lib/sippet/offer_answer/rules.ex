@@ -194,7 +194,7 @@ defmodule Sippet.OfferAnswer.Rules do
   end
 
   @doc "All of a description but who made it, which version it is, and what was forgiven."
-  @spec content(SDP.t()) :: SDP.t()
+  @spec content(SDP.t()) :: map
   def content(sdp), do: %{sdp | origin: nil, defects: []}
 
   defp same_session?(previous, next),

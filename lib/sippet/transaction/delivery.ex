@@ -119,7 +119,7 @@ defmodule Sippet.Transaction.Delivery do
   # A core that fails on every call must not fill the disk: the rest is counted, and told a second after the first.
   defp log(stack, core, function, kind, reason, stacktrace) do
     failures = :atomics.add_get(stack.log_budget, 1, 1)
-    if failures == 1, do: spawn(__MODULE__, :tell_missed, [stack])
+    _pid = if failures == 1, do: spawn(__MODULE__, :tell_missed, [stack])
 
     if failures <= @logs_a_second do
       Logger.error(fn ->

@@ -105,10 +105,15 @@ defmodule Sippet.Transactions.Key do
   end
 
   @doc """
-  The parts between `~K[` and `]`, so that the result can be read again.
+  The parts between `~K[` and `]`, or `~K(` and `)` where an IPv6 address has brackets, so that the result can be read again.
   """
   @spec inspect_parts([String.t()]) :: String.t()
   def inspect_parts(parts) do
-    "~K[" <> (parts |> Enum.join("|") |> String.replace("]", "\\]")) <> "]"
+    text = Enum.join(parts, "|")
+
+    # What closes a sigil can be escaped in it, which Elixir 1.18 deprecates.
+    if String.contains?(text, "]") and not String.contains?(text, ")"),
+      do: "~K(" <> text <> ")",
+      else: "~K[" <> String.replace(text, "]", "\\]") <> "]"
   end
 end

@@ -1,38 +1,7 @@
-//! Bytes as a session description: no panic, and what is read is written and read back as the same.
+//! What it judges, and of which bytes, is said where it is shared with the tests.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use sippet_proto::Arena;
-use sippet_proto::sdp::{Mode, Options, parse};
+#[path = "../../sippet_proto/tests/fuzz/sdp.rs"]
+mod sdp;
 
-fuzz_target!(|data: &[u8]| {
-    let arena = Arena::new();
-    let options = Options::default();
-    let strict = Options {
-        mode: Mode::Strict,
-        ..options
-    };
-    let is_strict = parse(data, &strict, &arena).is_ok();
-    let Ok(session) = parse(data, &options, &arena) else {
-        assert!(!is_strict);
-        return;
-    };
-    assert_eq!(is_strict, session.defects.is_empty());
-    let mut out = Vec::new();
-    session
-        .write(&mut out)
-        .expect("what was read can be written");
-    if session
-        .defects
-        .iter()
-        .all(|defect| defect.reason.keeps_bytes())
-    {
-        assert_eq!(out, data);
-    }
-    // Line ends may make it longer than the limits.
-    if out.len() <= data.len() {
-        let mut again = parse(&out, &options, &arena).expect("what was written can be read");
-        again.defects = session.defects.clone();
-        assert_eq!(again, session);
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sdp::judge(data));

@@ -236,6 +236,15 @@ fn folds_are_read_as_one_space_and_other_line_ends_are_refused() {
         folded,
         read(b"Privacy", &[b"id", b"user;critical"], &arena).unwrap()
     );
+    for value in [&b"\r\n\tid"[..], b" \r\n id", b"id\r\n ", b"id \n\t\r\n "] {
+        let bare = read(b"Privacy", &[b"id"], &arena);
+        assert_eq!(read(b"Privacy", &[value], &arena), bare);
+        let organization = parse_known(b"Organization", &[value], &Limits::DEFAULT, &arena);
+        assert_eq!(
+            organization.unwrap().unwrap().organization,
+            Some(&b"id"[..])
+        );
+    }
     for value in [
         &b"a\r\nb"[..],
         b"a\nb",

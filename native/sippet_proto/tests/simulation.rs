@@ -3,25 +3,15 @@
 //! `SEEDS=n` runs more of them, `SEED=n` one; the first that fails prints the ladder of its call.
 
 mod engine;
-mod simulation {
-    pub mod attack;
-    pub mod core;
-    pub mod ladder;
-    pub mod ledger;
-    pub mod profile;
-    pub mod proxy;
-    pub mod random;
-    pub mod server;
-    pub mod tally;
-    pub mod text;
-    pub mod world;
-}
+#[path = "simulation/mod.rs"]
+mod simulation;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use simulation::random::Random;
 use simulation::tally::Tally;
 use simulation::world::World;
 
@@ -42,17 +32,10 @@ fn judge(seed: u64) -> Result<Tally, String> {
 }
 
 fn attempt(seed: u64, kept: bool) -> (Tally, Option<String>) {
-    let mut world = World::new(seed, kept);
+    let mut world = World::new(Random::new(seed), kept);
     let panicked = catch_unwind(AssertUnwindSafe(|| world.run())).is_err();
-    let wrong = world.ledger.wrong.clone();
-    let told = match wrong {
-        Some(wrong) => Some(format!(
-            "\nSEED={seed}, call {:?}\n\n{}\n{:>9}  {}\n",
-            wrong.call,
-            world.ladder.print(wrong.call),
-            wrong.at,
-            wrong.what
-        )),
+    let told = match world.told() {
+        Some(told) => Some(format!("\nSEED={seed}, {told}")),
         None if panicked => Some(format!(
             "\nSEED={seed}\n\n{}\n{:>9}  panic\n",
             world.ladder.print(None),
@@ -115,7 +98,7 @@ fn whatever_the_network_does_each_transaction_ends_once_and_nothing_is_left() {
 fn a_seed_is_a_run() {
     for seed in 0..20 {
         let digest = || {
-            let mut world = World::new(seed, false);
+            let mut world = World::new(Random::new(seed), false);
             world.run();
             (world.ladder.digest, world.ledger.tally)
         };

@@ -17,6 +17,16 @@ defmodule Sippet.Message.InjectionTest do
     "\nVia: evil"
   ]
 
+  # Numbers and dates.
+  @without_strings [
+    :date,
+    :expires,
+    :max_forwards,
+    :mime_version,
+    :min_expires,
+    :timestamp
+  ]
+
   @changes for bad <- @bad, place <- [:front, :middle, :back], do: {bad, place}
 
   defp put(text, bad, :front), do: bad <> text
@@ -40,6 +50,7 @@ defmodule Sippet.Message.InjectionTest do
     for {header, value} <- Terms.sample(), header != :content_length do
       @header header
       @value value
+      @least_strings if(header in @without_strings, do: 0, else: 1)
       test "are refused in each string of #{inspect(header)}" do
         assert {:ok, _written} = write(request(%{@header => @value}))
         strings = Terms.changed(@value, & &1)
@@ -53,15 +64,7 @@ defmodule Sippet.Message.InjectionTest do
           end
         end
 
-        if @header not in [
-             :date,
-             :expires,
-             :max_forwards,
-             :mime_version,
-             :min_expires,
-             :timestamp
-           ],
-           do: assert(strings != [])
+        assert length(strings) >= @least_strings
       end
     end
 

@@ -6,8 +6,8 @@ defmodule Sippet.Transactions.Server.Key do
     * `:method` - of the request: an atom in lower case where it is known, else a string
     * `:sentby` - `{host, port}` of the topmost Via, as on the wire
 
-  `inspect/1` shows a key as `Sippet.sigil_K/2` reads it: `~K[z9hG4bK776asdhds|:invite|pc33.atlanta.com:5060]`. The
-  bracket that closes an IPv6 address is escaped there: `~K[z9hG4bK776asdhds|:invite|[2001:db8::9\\]:5060]`.
+  `inspect/1` shows a key as `Sippet.sigil_K/2` reads it: `~K[z9hG4bK776asdhds|:invite|pc33.atlanta.com:5060]`, or with an
+  IPv6 address `~K(z9hG4bK776asdhds|:invite|[2001:db8::9]:5060)`.
   """
 
   alias Sippet.Message

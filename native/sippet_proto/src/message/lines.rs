@@ -250,7 +250,7 @@ const fn is_space(byte: u8) -> bool {
 }
 
 #[inline]
-fn trim_start(text: &[u8]) -> &[u8] {
+pub(crate) fn trim_start(text: &[u8]) -> &[u8] {
     match text {
         [b' ', text @ ..] if matches!(text.first(), Some(b'!'..)) => text,
         _ => trim_any_start(text),
@@ -266,7 +266,7 @@ fn trim_any_start(mut text: &[u8]) -> &[u8] {
     text
 }
 
-fn trim_end(mut text: &[u8]) -> &[u8] {
+pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
     while let [rest @ .., last] = text
         && is_space(*last)
     {

@@ -88,8 +88,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, kept: bool) -> World {
-        let mut random = Random::new(seed);
+    pub fn new(mut random: Random, kept: bool) -> World {
         let profile = Profile::of(&mut random);
         let nodes = (0..profile.nodes).map(|node| {
             let keys = KeyMaker::new([node as u8; 16]);
@@ -138,6 +137,14 @@ impl World {
         }
         self.ledger
             .wrong(None, || "it does not come to an end".into());
+    }
+
+    /// What went wrong, if anything did, behind the ladder of its call.
+    pub fn told(&self) -> Option<String> {
+        let wrong = self.ledger.wrong.as_ref()?;
+        let (call, at, what) = (wrong.call, wrong.at, &wrong.what);
+        let ladder = self.ladder.print(call);
+        Some(format!("call {call:?}\n\n{ladder}\n{at:>9}  {what}\n"))
     }
 
     pub fn plan(&mut self, at: u64, event: Event) {

@@ -54,7 +54,7 @@ defmodule Sippet.Transactions.Server.KeyTest do
     assert to_string(key) == "z9hG4bK1:invite:pc33.atlanta.com:5060"
 
     key = Key.new("z9hG4bK1", :invite, {"2001:db8::9", 5061})
-    assert inspect(key) == "~K[z9hG4bK1|:invite|[2001:db8::9\\]:5061]"
+    assert inspect(key) == "~K(z9hG4bK1|:invite|[2001:db8::9]:5061)"
     assert to_string(key) == "z9hG4bK1:invite:[2001:db8::9]:5061"
 
     {read, _bindings} =
@@ -68,7 +68,6 @@ defmodule Sippet.Transactions.Server.KeyTest do
 
     expected = Key.new("z9hG4bK1", :invite, {"2001:db8::9", 5061})
     assert ~K(z9hG4bK1|:invite|[2001:db8::9]:5061) == expected
-    assert ~K[z9hG4bK1|:invite|[2001:db8::9\]:5061] == expected
     assert ~K[z9hG4bK1|:invite|2001:db8::9:5061] == expected
   end
 

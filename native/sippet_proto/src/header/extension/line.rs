@@ -1,11 +1,11 @@
 //! The values of one field as lines, outside of any message; and the fields of the documented table in this form.
 
 use crate::error::{Field, ParseError, Reason, WriteError};
-use crate::grammar::{Stop, skip_space};
+use crate::grammar::Stop;
 use crate::header::Headers;
 use crate::limits::Limits;
 use crate::message::fold::{original_offset, unfold};
-use crate::message::lines::RawField;
+use crate::message::lines::{RawField, trim_end, trim_start};
 use crate::message::parse::{parse_values, place};
 use crate::message::write::write_values;
 use crate::message::{Arena, List};
@@ -56,17 +56,14 @@ pub(crate) fn lines<'a>(
         if lines.len() >= limits.max_fields {
             return Err(error(Reason::TooManyValues, offset));
         }
-        let start = skip_space(whole);
-        let value_offset = offset + whole.len() - start.len();
-        let mut value = start;
-        while let [rest @ .., b' ' | b'\t'] = value {
-            value = rest;
-        }
-        let folds =
-            folds(value).map_err(|at| error(Reason::ControlCharacter, value_offset + at))?;
+        let folds = folds(whole).map_err(|at| error(Reason::ControlCharacter, offset + at))?;
         if folds > limits.max_folds {
             return Err(error(Reason::TooManyFolds, offset));
         }
+        // Folds at either end go, too.
+        let start = trim_start(whole);
+        let value = trim_end(start);
+        let value_offset = offset + whole.len() - start.len();
         let raw = RawField {
             line: whole,
             offset,

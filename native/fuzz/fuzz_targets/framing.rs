@@ -1,0 +1,7 @@
+//! What it judges, and of which bytes, is said where it is shared with the tests.
+#![no_main]
+
+#[path = "../../sippet_proto/tests/fuzz/framing.rs"]
+mod framing;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| framing::judge(data));
