@@ -280,6 +280,14 @@ defmodule Sippet.Native do
   @doc false
   def engine_close(_engine), do: :erlang.nif_error(:not_loaded)
 
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_closed(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_drain(_engine, _draining), do: :erlang.nif_error(:not_loaded)
+
   # Normal scheduler: 1000 transactions of a shard.
   @doc false
   def engine_empty(_engine), do: :erlang.nif_error(:not_loaded)
@@ -479,6 +487,14 @@ defmodule Sippet.Native do
   # Normal scheduler: one lock a shard.
   @doc false
   def engine_count(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one lock a shard.
+  @doc false
+  def engine_census(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_state(_engine), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler: one lock a shard.
   @doc false

@@ -6,7 +6,16 @@ defmodule Sippet.Stack do
   alias Sippet.{Native, Router}
   alias Sippet.Transactions.{Client, Server}
 
-  @enforce_keys [:name, :supervisor, :engine, :limits, :transports, :log_budget, :group_leader]
+  @enforce_keys [
+    :name,
+    :supervisor,
+    :engine,
+    :limits,
+    :options,
+    :transports,
+    :log_budget,
+    :group_leader
+  ]
   defstruct @enforce_keys
 
   @type t :: %__MODULE__{
@@ -14,6 +23,7 @@ defmodule Sippet.Stack do
           supervisor: pid,
           engine: reference,
           limits: Native.stack_limits(),
+          options: keyword,
           transports: :ets.tid(),
           log_budget: :atomics.atomics_ref(),
           group_leader: pid
@@ -157,6 +167,7 @@ defmodule Sippet.Stack do
       supervisor: self(),
       engine: Native.engine_new(shards, seed, config(options), limits),
       limits: limits,
+      options: options,
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
       log_budget: :atomics.new(1, signed: false),
       group_leader: Process.group_leader()

@@ -94,6 +94,7 @@ atoms!(
     day,
     defects,
     done,
+    ended,
     error,
     failed,
     false_ = "false",
@@ -104,6 +105,8 @@ atoms!(
     hour,
     infinity,
     invalid,
+    invite_client,
+    invite_server,
     key,
     lenient,
     message,
@@ -250,6 +253,17 @@ impl Atoms {
             "confirmed" => self.confirmed,
             "accepted" => self.accepted,
             _ => self.terminated,
+        }
+    }
+
+    /// The atom of a kind of transaction, by its name.
+    pub fn kind(&self, name: &str) -> Atom {
+        match name {
+            "invite_client" => self.invite_client,
+            "client" => self.client,
+            "invite_server" => self.invite_server,
+            "server" => self.server,
+            _ => self.ended,
         }
     }
 

@@ -75,6 +75,8 @@ pub struct Stack {
     epoch: Instant,
     core: RwLock<Option<Atom>>,
     closed: AtomicBool,
+    /// Requests outside of dialogs are refused: the stack is to stop.
+    draining: AtomicBool,
     /// By process: what a monitor's end means.
     runners: ByProcess<Runner>,
     /// By process: what it waits for. A runner may wait, and what waits may send another request meanwhile.
@@ -115,6 +117,7 @@ impl Stack {
             epoch: Instant::now(),
             core: RwLock::new(None),
             closed: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             runners: (0..RUNNER_TABLES)
                 .map(|_| Mutex::new(HashMap::new()))
                 .collect(),
@@ -148,6 +151,17 @@ impl Stack {
 
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// A step that begins after this sees it; one that has begun is in the shard's [`Census`].
+    ///
+    /// [`Census`]: sippet_proto::transaction::Census
+    pub fn drain(&self, draining: bool) {
+        self.draining.store(draining, Ordering::SeqCst);
     }
 
     pub fn shards(&self) -> usize {

@@ -72,6 +72,19 @@ fn engine_close(stack: StackArc) -> Atom {
     atoms::get().ok
 }
 
+/// `engine_closed(stack)`: the stack has stopped.
+#[rustler::nif]
+fn engine_closed(stack: StackArc) -> bool {
+    stack.is_closed()
+}
+
+/// `engine_drain(stack, draining)`: from now on requests outside of dialogs are refused, or no more.
+#[rustler::nif]
+fn engine_drain(stack: StackArc, draining: bool) -> Atom {
+    stack.drain(draining);
+    atoms::get().ok
+}
+
 /// `engine_empty(stack)`: forgets some of what is open: `{:more | :done, effects}`, which wake those who wait.
 #[rustler::nif]
 fn engine_empty(env: Env<'_>, stack: StackArc) -> Term<'_> {

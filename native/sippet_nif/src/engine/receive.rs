@@ -256,6 +256,9 @@ fn accept_request(
     let shard = stack.shard_of(request.call);
     let mut effects = Vec::new();
     let verdict = stack.step(env, shard, &mut effects, |engine, now, effects| {
+        if stack.is_draining() && engine.is_outside(&request) {
+            return Verdict::Reply(503);
+        }
         engine.handle_request(now, request, effects)
     });
     placed.extend(effects.into_iter().map(|effect| (shard, effect)));

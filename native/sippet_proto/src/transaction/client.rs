@@ -119,6 +119,11 @@ impl Client {
         Step::Ended
     }
 
+    /// The final response has not come.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, State::Trying | State::Proceeding)
+    }
+
     pub fn bytes(&self) -> usize {
         self.request.len()
     }

@@ -94,6 +94,14 @@ impl Queued {
         self.status_code.is_some_and(|code| code < 200)
     }
 
+    pub fn bytes(&self) -> usize {
+        match &self.delivery {
+            Delivery::Request { bytes, .. } | Delivery::Response { bytes, .. } => bytes.len(),
+            Delivery::Failed(Failure::Transport(reason)) => reason.len(),
+            Delivery::Failed(_) => 0,
+        }
+    }
+
     fn is_success(&self) -> bool {
         matches!(self.status_code, Some(200..300))
     }

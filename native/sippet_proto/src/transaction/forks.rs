@@ -121,6 +121,11 @@ impl Forks {
         }
     }
 
+    /// One is repeated until its ACK.
+    pub fn wait(&self) -> bool {
+        self.open().next().is_some()
+    }
+
     fn open(&self) -> impl Iterator<Item = &Repetition> {
         self.0.iter().filter_map(|fork| match &fork.wait {
             Wait::Open(repetition) => Some(repetition),

@@ -272,6 +272,15 @@ impl InviteServer {
         Outcome::Step(Step::Ended)
     }
 
+    /// It waits for its core or for an ACK.
+    pub fn is_pending(&self) -> bool {
+        match self.state {
+            State::Proceeding | State::Completed => true,
+            State::Accepted => self.forks.wait(),
+            State::Confirmed | State::Terminated => false,
+        }
+    }
+
     pub fn bytes(&self) -> usize {
         self.request.len() + self.last.as_ref().map_or(0, Bytes::len) + self.forks.bytes()
     }

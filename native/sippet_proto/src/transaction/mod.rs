@@ -30,5 +30,5 @@ pub use input::{
     IncomingRequest, IncomingResponse, Kind, Name, OutgoingRequest, OutgoingResponse, Unfit,
 };
 pub use key::{Key, KeyMaker};
-pub use outcome::{Collected, Gauges, Info, SendError, Taken, Verdict};
+pub use outcome::{Census, Collected, Gauges, Info, Place, SendError, Taken, Verdict};
 pub use slab::Handle;

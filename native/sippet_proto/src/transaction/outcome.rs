@@ -101,3 +101,89 @@ pub struct Info {
     /// Bytes of the messages it keeps.
     pub bytes: usize,
 }
+
+macro_rules! places {
+    ($($(#[$doc:meta])+ $name:ident = $kind:literal $state:literal),+ $(,)?) => {
+        /// The kinds of transactions, each with its states.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Place {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl Place {
+            /// Every one.
+            pub const ALL: &'static [Place] = &[$(Place::$name),+];
+
+            /// Its kind and its state, by the words of the RFC.
+            pub const fn words(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Place::$name => ($kind, $state),)+
+                }
+            }
+        }
+    };
+}
+
+places!(
+    /// No response has come.
+    InviteClientCalling = "invite_client" "calling",
+    /// A provisional response has come.
+    InviteClientProceeding = "invite_client" "proceeding",
+    /// A final response other than 2xx may be repeated.
+    InviteClientCompleted = "invite_client" "completed",
+    /// Further 2xx may come.
+    InviteClientAccepted = "invite_client" "accepted",
+    /// No response has come.
+    ClientTrying = "client" "trying",
+    /// A provisional response has come.
+    ClientProceeding = "client" "proceeding",
+    /// The final response may be repeated.
+    ClientCompleted = "client" "completed",
+    /// No final response was sent.
+    InviteServerProceeding = "invite_server" "proceeding",
+    /// A final response other than 2xx waits for its ACK.
+    InviteServerCompleted = "invite_server" "completed",
+    /// The ACK may be repeated.
+    InviteServerConfirmed = "invite_server" "confirmed",
+    /// A 2xx was sent.
+    InviteServerAccepted = "invite_server" "accepted",
+    /// Nothing was sent.
+    ServerTrying = "server" "trying",
+    /// A provisional response was sent.
+    ServerProceeding = "server" "proceeding",
+    /// The request may be repeated.
+    ServerCompleted = "server" "completed",
+    /// The core is still owed something, or it is a message outside of any transaction.
+    Ended = "ended" "terminated",
+);
+
+/// What an engine holds at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// How many transactions are where, in the order of [`Place::ALL`].
+    pub places: [usize; Place::ALL.len()],
+    /// Those that wait for a final response or an ACK, or whose core is owed something or at work. The others only see to
+    /// repetitions.
+    pub pending: usize,
+    /// How much waits for the core.
+    pub waiting: usize,
+    /// Callbacks under way.
+    pub runners: usize,
+    /// Bytes of messages and names. What waits for the core and is kept for repetitions counts twice, though it is held once.
+    pub bytes: usize,
+}
+
+impl Census {
+    /// The sum of two engines' censuses.
+    #[must_use]
+    pub fn plus(mut self, other: &Census) -> Census {
+        for (count, others) in self.places.iter_mut().zip(other.places) {
+            *count += others;
+        }
+        self.pending += other.pending;
+        self.waiting += other.waiting;
+        self.runners += other.runners;
+        self.bytes += other.bytes;
+        self
+    }
+}

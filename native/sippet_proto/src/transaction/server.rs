@@ -164,6 +164,11 @@ impl Server {
         Outcome::Step(Step::Ended)
     }
 
+    /// No final response was sent.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, State::Trying | State::Proceeding)
+    }
+
     pub fn bytes(&self) -> usize {
         self.request.len() + self.last.as_ref().map_or(0, Bytes::len)
     }

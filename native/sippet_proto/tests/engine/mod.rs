@@ -4,7 +4,7 @@
 pub mod text;
 
 use sippet_proto::transaction::{
-    Collected, Config, Delivery, Destination, Effect, Engine, Failure, Flow, Handle,
+    Census, Collected, Config, Delivery, Destination, Effect, Engine, Failure, Flow, Handle,
     IncomingRequest, IncomingResponse, KeyMaker, Listener, OutgoingRequest, OutgoingResponse,
     SendError, Taken, Target, Verdict,
 };
@@ -295,6 +295,7 @@ impl Bench {
     pub fn assert_empty(&self) {
         assert_eq!(self.engine.len(), 0);
         assert_eq!(self.engine.held(), 0);
+        assert_eq!(self.engine.census(), Census::default());
         assert_eq!(self.engine.next_deadline(), None);
     }
 

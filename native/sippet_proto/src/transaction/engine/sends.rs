@@ -164,7 +164,7 @@ impl Engine {
             self.now,
         );
         common.listener = request.listener;
-        let Some(handle) = self.entries.insert(Entry {
+        let Some(handle) = self.insert(Entry {
             common,
             machine: Machine::Ended { client: true },
         }) else {
