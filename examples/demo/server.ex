@@ -42,7 +42,9 @@ defmodule Demo.Server do
           id: :core,
           start: {__MODULE__, :register_core, [Keyword.get(options, :core, __MODULE__)]}
         },
-        {Sippet.Transports.UDP, [name: @stack] ++ Keyword.take(options, [:port, :address])}
+        {Sippet.Transports.UDP, [name: @stack] ++ Keyword.take(options, [:port, :address])},
+        # The first to be shut down: calls that ring are still answered.
+        {Sippet.Drainer, name: @stack, timeout_ms: 5_000}
       ],
       strategy: :rest_for_one
     )

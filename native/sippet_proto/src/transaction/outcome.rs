@@ -167,7 +167,7 @@ pub struct Census {
     pub pending: usize,
     /// How much waits for the core.
     pub waiting: usize,
-    /// Callbacks under way.
+    /// Callbacks of the core under way.
     pub runners: usize,
     /// Bytes of messages and names. What waits for the core and is kept for repetitions counts twice, though it is held once.
     pub bytes: usize,

@@ -2,7 +2,7 @@
 
 use super::Machine;
 use crate::transaction::context::Common;
-use crate::transaction::delivery::Runner;
+use crate::transaction::delivery::{Listener, Runner};
 use crate::transaction::outcome::{Census, Place};
 use crate::transaction::{client, invite_client, invite_server, server};
 
@@ -25,11 +25,12 @@ impl Share {
             Machine::Server(m) => (server(m.state), m.is_pending(), m.bytes()),
             Machine::Ended { .. } | Machine::Stray { .. } => (Place::Ended, false, 0),
         };
-        let running = common.runner == Runner::Running;
+        let busy = common.runner == Runner::Running;
+        let running = busy && !matches!(common.listener, Listener::Caller(_));
         let waiting: usize = common.queue.iter().map(|queued| queued.bytes()).sum();
         Share {
             place,
-            pending: pending || running || !common.queue.is_empty(),
+            pending: pending || busy || !common.queue.is_empty(),
             waiting: common.queue.len(),
             running,
             bytes: kept + common.name.bytes() + waiting,
