@@ -175,6 +175,7 @@ defmodule Sippet do
        meta: for(core <- List.wrap(options[:core]), do: {:core, core})},
       {Transport.Table, stack},
       {DynamicSupervisor, name: supervisor_name(name), strategy: :one_for_one},
+      {Sippet.Telemetry.Watch, stack},
       {Sippet.Transaction.Clock, stack}
     ]
 

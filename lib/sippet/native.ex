@@ -282,6 +282,10 @@ defmodule Sippet.Native do
 
   # Normal scheduler, constant time.
   @doc false
+  def telemetry_listen(_mask), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
   def engine_closed(_engine), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler, constant time.

@@ -6,6 +6,7 @@ defmodule Sippet.Transaction.Delivery do
   require Logger
 
   alias Sippet.{Native, Router, Stack}
+  alias Sippet.Telemetry.Delivery, as: Span
 
   # What most callbacks need, in words: a message with its maps, and the response made from it. Room from the start spares
   # the growing heap its collections.
@@ -28,20 +29,26 @@ defmodule Sippet.Transaction.Delivery do
 
   defp next(stack, _address, {:done, effects}), do: Router.perform(stack, effects)
 
-  defp next(stack, address, {:call, core, function, arguments, effects}) do
+  defp next(stack, address, {:call, core, function, arguments, effects, delay_us}) do
     Router.perform(stack, effects)
+    arguments = arguments(function, arguments)
+    span = Span.start(stack, core, function, arguments, delay_us)
 
     try do
-      apply(core, function, arguments(function, arguments))
+      apply(core, function, arguments)
     catch
       kind, reason ->
+        Span.exception(span, kind, reason, __STACKTRACE__)
+
         # What a stack's end takes from under a callback is no fault of the core's.
         with {:ok, effects} <- Native.engine_fail(stack.engine, address) do
           log(stack, core, function, kind, reason, __STACKTRACE__)
           Router.perform(stack, effects)
         end
     else
-      _ -> next(stack, address, Native.engine_take(stack.engine, address))
+      _ ->
+        Span.stop(span)
+        next(stack, address, Native.engine_take(stack.engine, address))
     end
   end
 

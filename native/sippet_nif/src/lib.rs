@@ -8,6 +8,7 @@
 //! | `engine` | the functions of the transaction engine |
 //! | `framer` | messages out of streams |
 //! | `stack` | shards, runners and outbox of a stack |
+//! | `telemetry` | what somebody listens for |
 //! | `flow`, `counters` | addresses as terms, what is counted |
 //! | `encode`, `decode` | messages as terms, terms as messages |
 //! | `error` | errors as terms |
@@ -29,6 +30,7 @@ mod hash;
 mod message;
 mod scratch;
 mod stack;
+mod telemetry;
 mod term;
 mod words;
 

@@ -9,10 +9,11 @@ use std::time::Instant;
 use rustler::sys::ErlNifTerm;
 use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc};
 use sippet_proto::Limits;
-use sippet_proto::transaction::{Config, Effect, Engine, Handle, Key, KeyMaker};
+use sippet_proto::transaction::{Config, Effect, Engine, Handle, Key, KeyMaker, Surroundings};
 
 use crate::atoms;
 use crate::counters::Counters;
+use crate::telemetry;
 
 /// Bits of a handle below the number of its shard.
 const SHARD_BITS: u32 = 48;
@@ -136,6 +137,11 @@ impl Stack {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// The same in microseconds: when what the core is owed could be taken.
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// The core's module.
     pub fn core(&self) -> Option<Atom> {
         *self.core.read().unwrap_or_else(PoisonError::into_inner)
@@ -194,9 +200,10 @@ impl Stack {
         effects: &mut Vec<Effect>,
         run: impl FnOnce(&mut Engine, u64, &mut Vec<Effect>) -> R,
     ) -> Option<R> {
-        let now = self.now();
+        let now_us = self.now_us();
+        let now = now_us / 1_000;
         let mut engine = self.lock(shard)?;
-        let before = self.tell_elsewhere(&mut engine);
+        let before = self.surround(&mut engine, now_us);
         let result = run(&mut engine, now, effects);
         self.account(before, engine.len());
         let deadline = engine.next_deadline();
@@ -207,11 +214,15 @@ impl Stack {
         Some(result)
     }
 
-    /// How many transactions a shard holds; it is told how many the others do.
-    fn tell_elsewhere(&self, engine: &mut Engine) -> usize {
+    /// Tells a shard what is around it, and how many transactions it holds itself.
+    fn surround(&self, engine: &mut Engine, now_us: u64) -> usize {
         let held = engine.len();
         let open = usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0);
-        engine.set_elsewhere(open.saturating_sub(held));
+        engine.set_surroundings(Surroundings {
+            elsewhere: open.saturating_sub(held),
+            stamp_us: now_us,
+            listening: telemetry::listening(),
+        });
         held
     }
 
@@ -261,8 +272,9 @@ impl Stack {
             let Some(mut engine) = self.lock(shard) else {
                 continue;
             };
-            let before = self.tell_elsewhere(&mut engine);
-            let more = engine.handle_timeout(self.now(), TIMERS_A_HOLD, &mut effects);
+            let now_us = self.now_us();
+            let before = self.surround(&mut engine, now_us);
+            let more = engine.handle_timeout(now_us / 1_000, TIMERS_A_HOLD, &mut effects);
             self.account(before, engine.len());
             let deadline = engine.next_deadline();
             open |= !engine.is_empty();

@@ -1,19 +1,21 @@
 //! Messages from the network.
 
-use rustler::{Env, NifResult, Term};
+use rustler::{Atom, Env, NifResult, Term};
 use sippet_proto::message::reply::{Reply, Salvage, write_reply};
 use sippet_proto::message::stamp::stamp_received;
 use sippet_proto::message::{Arena, Message, Method, StartLine};
 use sippet_proto::transaction::{
     Destination, Effect, Flow, IncomingRequest, IncomingResponse, Target, Verdict,
 };
-use sippet_proto::{Bytes, Framing, Options, parse};
+use sippet_proto::{Bytes, Framing, Options, Reason, parse};
 use std::net::SocketAddr;
 
-use super::{ok, stopped};
+use super::report::{Told, told_term};
+use super::{effects_term, stopped};
 use crate::decode::Decoder;
 use crate::stack::{Placed, StackArc};
-use crate::term::Vm;
+use crate::telemetry::{self, RECEIVED, REFUSED, REJECTED};
+use crate::term::{Raw, Vm};
 use crate::{atoms, flow, scratch};
 
 /// `engine_receive(stack, data, transport, connection, source, reliable, force_rport)`: one datagram, or one message of a
@@ -100,9 +102,9 @@ fn receive_message<'a>(
         reliable,
         force_rport,
     };
-    let mut placed = Vec::new();
-    scratch::with(|arena, _| accept(env, stack, data, &origin, arena, &mut placed));
-    Ok(vm.term(ok(vm, &placed)))
+    let mut outcome = Outcome::default();
+    scratch::with(|arena, _| accept(env, stack, data, &origin, arena, &mut outcome));
+    Ok(vm.term(outcome.term(vm)))
 }
 
 /// `engine_reject(stack, head, transport, connection, source, status_code)`: what a stream has brought of a message that will
@@ -134,10 +136,42 @@ fn engine_reject<'a>(
         reliable: true,
         force_rport: false,
     };
-    let mut placed = Vec::new();
-    stack.counters.rejected_messages.add(1);
-    reply_without_state(&stack, head, &origin, None, status_code, &mut placed);
-    Ok(vm.term(ok(vm, &placed)))
+    let mut outcome = Outcome::default();
+    outcome.reject(&stack, atoms::get().broken, status_code);
+    reply_without_state(&stack, head, &origin, None, status_code, &mut outcome);
+    Ok(vm.term(outcome.term(vm)))
+}
+
+/// What comes of a message.
+#[derive(Default)]
+struct Outcome {
+    told: Vec<Told>,
+    placed: Vec<Placed>,
+}
+
+impl Outcome {
+    fn reject(&mut self, stack: &StackArc, reason: Atom, status_code: u16) {
+        stack.counters.rejected_messages.add(1);
+        if telemetry::listens(REJECTED) {
+            self.told.push(Told::Rejected(reason, status_code));
+        }
+    }
+
+    fn refuse(&mut self, stack: &StackArc, reason: Atom) {
+        stack.counters.refused_requests.add(1);
+        if telemetry::listens(REFUSED) {
+            self.told.push(Told::Refused(reason));
+        }
+    }
+
+    /// `{:ok, effects}`, what is told first.
+    fn term<'a>(&self, vm: Vm<'a>) -> Raw<'a> {
+        let mut list = effects_term(vm, &self.placed);
+        for told in self.told.iter().rev() {
+            list = vm.cons(told_term(vm, told), list);
+        }
+        vm.tuple([atoms::get().ok.into(), list])
+    }
 }
 
 /// Where a message came from, and how.
@@ -163,9 +197,10 @@ fn accept(
     data: &[u8],
     origin: &Origin,
     arena: &Arena,
-    placed: &mut Vec<Placed>,
+    outcome: &mut Outcome,
 ) {
     let counters = &stack.counters;
+    let atoms = atoms::get();
     if data.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         counters.keep_alives.add(1);
         return;
@@ -182,41 +217,49 @@ fn accept(
     let message = match parse(data, &options, arena) {
         Ok(message) => message,
         Err(error) => {
-            counters.rejected_messages.add(1);
-            return reply_without_state(stack, data, origin, None, error.status_code(), placed);
+            outcome.reject(stack, atoms.reason(error.reason), error.status_code());
+            return reply_without_state(stack, data, origin, None, error.status_code(), outcome);
         }
     };
     // An escaped NUL may stand in a quoted string, but nothing is written that holds one: no core could answer.
     if memchr::memchr(0, head(data, &message)).is_some() {
-        counters.rejected_messages.add(1);
-        return reply_without_state(stack, data, origin, Some(&message), 400, placed);
+        outcome.reject(stack, atoms.reason(Reason::Nul), 400);
+        return reply_without_state(stack, data, origin, Some(&message), 400, outcome);
     }
     match &message.start_line {
         StartLine::Request(line) => {
             let ack = line.method == Method::Ack;
             counters.received_requests.add(1);
+            if telemetry::listens(RECEIVED) {
+                let method = line.method.as_bytes().into();
+                outcome.told.push(Told::Request(method));
+            }
             if message
                 .headers
                 .cseq
                 .is_none_or(|cseq| cseq.method != line.method)
             {
-                counters.rejected_messages.add(1);
+                outcome.reject(stack, atoms.method_mismatch, 400);
                 if !ack {
-                    reply_without_state(stack, data, origin, Some(&message), 400, placed);
+                    reply_without_state(stack, data, origin, Some(&message), 400, outcome);
                 }
                 return;
             }
             if stack.core().is_none() {
                 if !ack {
-                    reply_without_state(stack, data, origin, Some(&message), 503, placed);
+                    outcome.refuse(stack, atoms.no_core);
+                    reply_without_state(stack, data, origin, Some(&message), 503, outcome);
                 }
                 return;
             }
-            accept_request(env, stack, data, origin, &message, placed);
+            accept_request(env, stack, data, origin, &message, outcome);
         }
-        StartLine::Status(_) => {
+        StartLine::Status(line) => {
             counters.received_responses.add(1);
-            accept_response(env, stack, data, origin, &message, placed);
+            if telemetry::listens(RECEIVED) {
+                outcome.told.push(Told::Response(line.status_code));
+            }
+            accept_response(env, stack, data, origin, &message, outcome);
         }
     }
 }
@@ -235,7 +278,7 @@ fn accept_request(
     data: &[u8],
     origin: &Origin,
     message: &Message<'_>,
-    placed: &mut Vec<Placed>,
+    outcome: &mut Outcome,
 ) {
     let force_rport = origin.force_rport && origin.flow.connection == 0;
     let mut stamped = Vec::with_capacity(data.len() + 64);
@@ -255,18 +298,22 @@ fn accept_request(
     let Ok(request) = request else { return };
     let shard = stack.shard_of(request.call);
     let mut effects = Vec::new();
+    let mut reason = atoms::get().max_transactions;
     let verdict = stack.step(env, shard, &mut effects, |engine, now, effects| {
         if stack.is_draining() && engine.is_outside(&request) {
+            reason = atoms::get().draining;
             return Verdict::Reply(503);
         }
         engine.handle_request(now, request, effects)
     });
-    placed.extend(effects.into_iter().map(|effect| (shard, effect)));
+    outcome
+        .placed
+        .extend(effects.into_iter().map(|effect| (shard, effect)));
     if let Some(Verdict::Reply(status_code)) = verdict {
         if status_code == 503 {
-            stack.counters.refused_requests.add(1);
+            outcome.refuse(stack, reason);
         }
-        reply_without_state(stack, data, origin, Some(message), status_code, placed);
+        reply_without_state(stack, data, origin, Some(message), status_code, outcome);
     }
 }
 
@@ -276,7 +323,7 @@ fn accept_response(
     data: &[u8],
     origin: &Origin,
     message: &Message<'_>,
-    placed: &mut Vec<Placed>,
+    outcome: &mut Outcome,
 ) {
     let bytes = Bytes::copy_from_slice(data);
     let Ok(response) = IncomingResponse::new(message, &stack.keys, bytes, origin.target()) else {
@@ -288,7 +335,9 @@ fn accept_response(
     let verdict = stack.step(env, shard, &mut effects, |engine, now, effects| {
         engine.handle_response(now, response, effects)
     });
-    placed.extend(effects.into_iter().map(|effect| (shard, effect)));
+    outcome
+        .placed
+        .extend(effects.into_iter().map(|effect| (shard, effect)));
     if matches!(verdict, Some(Verdict::Dropped | Verdict::Delivered)) {
         stack.counters.stray_responses.add(1);
     }
@@ -301,7 +350,7 @@ fn reply_without_state(
     origin: &Origin,
     message: Option<&Message<'_>>,
     status_code: u16,
-    placed: &mut Vec<Placed>,
+    outcome: &mut Outcome,
 ) {
     let mut stamped = Vec::with_capacity(data.len() + 64);
     let via = stamp_received(&mut stamped, data, origin.source, origin.force_rport);
@@ -325,7 +374,7 @@ fn reply_without_state(
         return;
     }
     stack.counters.stateless_replies.add(1);
-    placed.push((
+    outcome.placed.push((
         0,
         Effect::Transmit {
             target,

@@ -34,7 +34,7 @@ fn nif_engine_take<'a>(
     next_delivery(env, &stack, Address::from_bits(address), false, words)
 }
 
-/// `{:call, module, function, arguments, effects}` or `{:done, effects}`.
+/// `{:call, module, function, arguments, effects, microseconds that it waited}` or `{:done, effects}`.
 fn next_delivery<'a>(
     env: Env<'a>,
     stack: &StackArc,
@@ -69,6 +69,7 @@ fn next_delivery<'a>(
             function.into(),
             arguments,
             effects,
+            vm.wide(stack.now_us().saturating_sub(taken.stamp_us)),
         ]))
     });
     Ok(vm.term(called.unwrap_or_else(|| {
@@ -179,14 +180,18 @@ pub fn message_term<'a>(
     Some(encoder.message(&message, flow::flow_term(vm, source)))
 }
 
+/// A known method is an atom, another one a string.
+pub fn method_term<'a>(vm: Vm<'a>, method: &[u8]) -> Raw<'a> {
+    match atoms::get().method(&Method::from_bytes(method)) {
+        Some(atom) => atom.into(),
+        None => vm.copy(method),
+    }
+}
+
 /// `%Sippet.Transactions.Client.Key{}` or `%Sippet.Transactions.Server.Key{}`
 pub fn key_term<'a>(vm: Vm<'a>, name: &Name, client: bool) -> Raw<'a> {
     let atoms = atoms::get();
-    let method = Method::from_bytes(name.method());
-    let method = match atoms.method(&method) {
-        Some(atom) => atom.into(),
-        None => vm.copy(name.method()),
-    };
+    let method = method_term(vm, name.method());
     let branch = vm.copy(name.branch());
     if client {
         return vm.map(

@@ -16,12 +16,12 @@ use super::client::{self, Client};
 use super::config::Config;
 use super::context::{Alarm, Common, Context, Step, Timer};
 use super::delivery::{Listener, Runner};
-use super::effect::{Delivery, Effect};
+use super::effect::{Delivery, Effect, End};
 use super::input::{IncomingRequest, IncomingResponse, Kind, Name};
 use super::invite_client::{self, InviteClient};
 use super::invite_server::{self, InviteServer};
 use super::key::{Key, KeyMaker};
-use super::outcome::{Census, Gauges, Verdict};
+use super::outcome::{Census, Gauges, Surroundings, Verdict};
 use super::server::{self, Server};
 use super::slab::{Handle, Slab, Table};
 use crate::timer::wheel::Wheel;
@@ -68,8 +68,7 @@ pub struct Engine {
     gates: Table<Gate>,
     wheel: Wheel<Alarm>,
     now: u64,
-    /// How many transactions the other shards have, by which the limit is kept.
-    elsewhere: usize,
+    surroundings: Surroundings,
     gauges: Gauges,
     census: Census,
 }
@@ -88,7 +87,7 @@ impl Engine {
             gates: Table::new(),
             wheel: Wheel::new(now_ms),
             now: now_ms,
-            elsewhere: 0,
+            surroundings: Surroundings::default(),
             gauges: Gauges::default(),
             census: Census::default(),
         }
@@ -104,9 +103,9 @@ impl Engine {
         self.entries.len() == 0
     }
 
-    /// Tells how many transactions are open in the other engines of a stack, which share the limit with this one.
-    pub fn set_elsewhere(&mut self, count: usize) {
-        self.elsewhere = count;
+    /// Tells what is around the engine. It holds until it is told again.
+    pub fn set_surroundings(&mut self, surroundings: Surroundings) {
+        self.surroundings = surroundings;
     }
 
     /// The counts so far.
@@ -207,6 +206,7 @@ impl Engine {
             keyed: true,
         };
         self.with(handle, effects, |machine, cx| {
+            cx.report_start(false);
             *machine = match request.kind {
                 Kind::Invite => Machine::InviteServer(InviteServer::start(request.bytes, cx)),
                 _ => Machine::Server(Server::start(request.bytes, cx)),
@@ -404,7 +404,10 @@ impl Engine {
             return false;
         };
         effects.extend(entry.wake());
-        self.with(handle, effects, |_, cx| cx.common.queue.clear());
+        self.with(handle, effects, |_, cx| {
+            cx.common.queue.clear();
+            cx.common.end = End::Terminated;
+        });
         self.step(handle, effects, |_, _| Step::Ended);
         true
     }
@@ -466,7 +469,9 @@ impl Engine {
 
     fn has_room(&self, privileged: bool) -> bool {
         let limit = self.config.max_transactions;
-        self.entries.len().saturating_add(self.elsewhere)
+        self.entries
+            .len()
+            .saturating_add(self.surroundings.elsewhere)
             < if privileged {
                 limit
             } else {
@@ -495,6 +500,7 @@ impl Engine {
             table: &mut self.table,
             effects,
             gauges: &mut self.gauges,
+            surroundings: self.surroundings,
         };
         run(machine, &mut context);
         let after = Share::of(common, machine);
@@ -518,6 +524,7 @@ impl Engine {
         self.with(handle, effects, |machine, cx| {
             if run(machine, cx) == Step::Ended && !machine.is_over() {
                 let client = machine.is_client();
+                cx.report_stop(client);
                 *machine = Machine::Ended { client };
                 cx.disarm_machine();
                 // Whoever asks for the key now begins anew.

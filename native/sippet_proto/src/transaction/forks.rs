@@ -103,7 +103,7 @@ impl Forks {
                 fork.wait = Wait::None;
                 cx.fail(Failure::NoAck);
             } else if repetition.due_ms <= cx.now {
-                cx.gauges.retransmissions += 1;
+                cx.retransmitted();
                 cx.transmit_to(&repetition.bytes, repetition.target.clone());
                 repetition.interval_ms = cx.config.backoff_ms(repetition.interval_ms);
                 repetition.due_ms = cx.now.saturating_add(repetition.interval_ms);

@@ -24,11 +24,13 @@ mod slab;
 pub use config::{Config, Timers};
 pub use context::Timer;
 pub use delivery::Listener;
-pub use effect::{Delivery, Destination, Effect, Failure, Flow, Target};
+pub use effect::{Delivery, Destination, Effect, End, Failure, Flow, Report, Target};
 pub use engine::Engine;
 pub use input::{
     IncomingRequest, IncomingResponse, Kind, Name, OutgoingRequest, OutgoingResponse, Unfit,
 };
 pub use key::{Key, KeyMaker};
-pub use outcome::{Census, Collected, Gauges, Info, Place, SendError, Taken, Verdict};
+pub use outcome::{
+    Census, Collected, Gauges, Info, Listening, Place, SendError, Surroundings, Taken, Verdict,
+};
 pub use slab::Handle;

@@ -17,6 +17,26 @@ pub struct Gauges {
     pub absorbed_messages: u64,
 }
 
+/// What is around an engine: told before a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// How many transactions are open in the other engines of a stack, which share the limit with this one.
+    pub elsewhere: usize,
+    /// The moment by a finer clock than that of the timers. The engine only keeps it with what it queues.
+    pub stamp_us: u64,
+    /// What is to be reported.
+    pub listening: Listening,
+}
+
+/// The [reports](super::Report) that somebody listens for. The others cost nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// Transactions that begin.
+    pub starts: bool,
+    /// Transactions that end.
+    pub stops: bool,
+}
+
 /// What became of a message from the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -72,6 +92,8 @@ pub struct Taken {
     pub status_code: Option<u16>,
     /// A CANCEL was asked for before the final response came.
     pub cancelled: bool,
+    /// When it could have been taken: [`Surroundings::stamp_us`] of that step.
+    pub stamp_us: u64,
 }
 
 /// What a process that waits finds.

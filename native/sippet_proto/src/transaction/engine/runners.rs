@@ -48,6 +48,7 @@ impl Engine {
                 Some(Queued {
                     delivery,
                     status_code,
+                    stamp_us,
                 }) => {
                     cx.common.runner = Runner::Running;
                     cx.common.started = true;
@@ -66,6 +67,7 @@ impl Engine {
                         client,
                         status_code,
                         cancelled: cx.common.cancelled,
+                        stamp_us,
                     });
                 }
                 None => {
@@ -170,6 +172,10 @@ impl Engine {
     pub(super) fn open(&mut self, handle: Handle, effects: &mut Vec<Effect>) {
         self.with(handle, effects, |_, cx| {
             cx.common.gated = false;
+            // It could not have been taken before.
+            for queued in &mut cx.common.queue {
+                queued.stamp_us = cx.surroundings.stamp_us;
+            }
             cx.disarm(Timer::Gate);
             cx.call_runner();
         });
