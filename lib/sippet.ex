@@ -98,6 +98,10 @@ defmodule Sippet do
       `server`, it is how many are in each state: `%{calling: 0, proceeding: 3, ...}`
     * `deliveries` - `waiting` is how many callbacks wait, `running` how many are at work
     * `message_bytes` - bytes of the messages that are kept, for repetitions and for callbacks; 0 when nothing is open
+    * `admission` - `overloaded`, whether requests are refused since callbacks begin too late; `duration_ms`, for how long, or for how
+      long the last time; `start_delay_us`, how late they began in the last tenth of a second, on average;
+      `max_requests_per_second`, how many requests outside of dialogs are taken, nil for all; `episodes`, how often it was
+      overloaded; and the option `max_start_delay_ms`
     * `counters` - see `Sippet.Transaction.counters/1`
     * `limits` - `max_transactions` and the `:limits` of `start_link/1`
   """
@@ -126,6 +130,14 @@ defmodule Sippet do
           },
           deliveries: %{waiting: non_neg_integer, running: non_neg_integer},
           message_bytes: non_neg_integer,
+          admission: %{
+            overloaded: boolean,
+            duration_ms: non_neg_integer,
+            start_delay_us: non_neg_integer,
+            max_requests_per_second: pos_integer | nil,
+            episodes: non_neg_integer,
+            max_start_delay_ms: pos_integer | :infinity
+          },
           counters: %{atom => non_neg_integer},
           limits: %{atom => pos_integer}
         }

@@ -22,11 +22,27 @@ defmodule Sippet.Info do
       transactions: Map.merge(%{open: open, pending: pending}, by_kind(places)),
       deliveries: %{waiting: waiting, running: running},
       message_bytes: bytes,
+      admission: admission(stack),
       counters: Map.new(Native.engine_counters(stack.engine)),
       limits:
         stack.options[:limits]
         |> Map.new()
         |> Map.put(:max_transactions, stack.options[:max_transactions])
+    }
+  end
+
+  defp admission(stack) do
+    {overloaded, duration_us, start_delay_us, limit, episodes} =
+      Native.engine_standing(stack.engine)
+
+    %{
+      overloaded: overloaded,
+      duration_ms: div(duration_us, 1_000),
+      start_delay_us: start_delay_us,
+      # The engine reckons in tenths of a second.
+      max_requests_per_second: if(overloaded, do: 10 * limit),
+      episodes: episodes,
+      max_start_delay_ms: stack.options[:max_start_delay_ms]
     }
   end
 

@@ -270,7 +270,8 @@ defmodule Sippet.Native do
 
   # Normal scheduler, constant time.
   @doc false
-  def engine_new(_shards, _seed, _config, _limits), do: :erlang.nif_error(:not_loaded)
+  def engine_new(_shards, _seed, _config, _limits, _max_start_delay_ms),
+    do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler, constant time.
   @doc false
@@ -495,6 +496,10 @@ defmodule Sippet.Native do
   # Normal scheduler: one lock a shard.
   @doc false
   def engine_census(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: a window of the admission is closed at most.
+  @doc false
+  def engine_standing(_engine), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler, constant time.
   @doc false

@@ -46,6 +46,9 @@ defmodule Sippet.Stack do
      "how long an INVITE server waits for its core after each provisional response before it answers 408"},
     {:max_transactions, 1_000_000, :count,
      "how many transactions may be open; a tenth is kept for CANCEL, ACK and requests inside dialogs"},
+    {:max_start_delay_ms, 50, :delay,
+     "how long callbacks may wait to begin before requests outside of dialogs are refused, `:infinity` for any time; see \
+`guides/operations.md`"},
     {:merged_requests, :deliver, [:deliver, :reject],
      "`:reject` answers 482 to a request that came another way before: for user agents, not for proxies (RFC 3261 §8.2.2.2)"},
     {:stray_responses, :drop, [:drop, :deliver],
@@ -124,6 +127,8 @@ defmodule Sippet.Stack do
   end
 
   defp check!(_name, :milliseconds, value) when is_integer(value) and value > 0, do: value
+  defp check!(_name, :delay, :infinity), do: :infinity
+  defp check!(_name, :delay, value) when is_integer(value) and value > 0, do: value
   defp check!(_name, :count, value) when is_integer(value) and value > 0, do: value
 
   defp check!(name, values, value) when is_list(values) do
@@ -132,6 +137,9 @@ defmodule Sippet.Stack do
 
   defp check!(name, :milliseconds, value),
     do: refuse!(name, "a positive number of milliseconds", value)
+
+  defp check!(name, :delay, value),
+    do: refuse!(name, "a positive number of milliseconds or :infinity", value)
 
   defp check!(name, :count, value), do: refuse!(name, "a positive integer", value)
 
@@ -165,7 +173,8 @@ defmodule Sippet.Stack do
     stack = %__MODULE__{
       name: name,
       supervisor: self(),
-      engine: Native.engine_new(shards, seed, config(options), limits),
+      engine:
+        Native.engine_new(shards, seed, config(options), limits, max_start_delay_ms(options)),
       limits: limits,
       options: options,
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
@@ -176,6 +185,13 @@ defmodule Sippet.Stack do
     if options[:core], do: :ok = Native.engine_set_core(stack.engine, options[:core])
     :persistent_term.put({__MODULE__, name}, stack)
     stack
+  end
+
+  defp max_start_delay_ms(options) do
+    case options[:max_start_delay_ms] do
+      :infinity -> 0
+      milliseconds -> milliseconds
+    end
   end
 
   # In the order that the engine reads them.

@@ -150,6 +150,8 @@ defmodule Sippet.Transports.UDP do
   def init(options) do
     case open(options[:ip], options) do
       {:ok, socket} ->
+        # Where there is too much to do this process decides what is not done: it must not queue behind what is.
+        Process.flag(:priority, :high)
         {:ok, address} = :inet.sockname(socket)
         state = attach(%{options: options, socket: socket, address: address})
         :ok = :inet.setopts(socket, active: @active)

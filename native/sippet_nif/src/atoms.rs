@@ -128,6 +128,7 @@ atoms!(
     nothing,
     offset,
     ok,
+    overload,
     parameters,
     ping,
     pong,

@@ -7,7 +7,7 @@
 //! | `hash` | SHA-512/256, which OTP does not have |
 //! | `engine` | the functions of the transaction engine |
 //! | `framer` | messages out of streams |
-//! | `stack` | shards, runners and outbox of a stack |
+//! | `stack`, `door` | shards, runners and outbox of a stack, who is let in |
 //! | `telemetry` | what somebody listens for |
 //! | `flow`, `counters` | addresses as terms, what is counted |
 //! | `encode`, `decode` | messages as terms, terms as messages |
@@ -20,6 +20,7 @@
 mod atoms;
 mod counters;
 mod decode;
+mod door;
 mod encode;
 mod engine;
 mod error;

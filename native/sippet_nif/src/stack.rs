@@ -13,6 +13,7 @@ use sippet_proto::transaction::{Config, Effect, Engine, Handle, Key, KeyMaker, S
 
 use crate::atoms;
 use crate::counters::Counters;
+use crate::door::Door;
 use crate::telemetry;
 
 /// Bits of a handle below the number of its shard.
@@ -76,8 +77,7 @@ pub struct Stack {
     epoch: Instant,
     core: RwLock<Option<Atom>>,
     closed: AtomicBool,
-    /// Requests outside of dialogs are refused: the stack is to stop.
-    draining: AtomicBool,
+    pub door: Door,
     /// By process: what a monitor's end means.
     runners: ByProcess<Runner>,
     /// By process: what it waits for. A runner may wait, and what waits may send another request meanwhile.
@@ -105,7 +105,7 @@ fn key_of(env: Env<'_>, pid: &LocalPid) -> LocalPidKey {
 }
 
 impl Stack {
-    pub fn new(shards: usize, seed: [u8; 16], config: Config, limits: Limits) -> Stack {
+    pub fn new(shards: usize, seed: [u8; 16], config: Config, limits: Limits, door: Door) -> Stack {
         let keys = KeyMaker::new(seed);
         Stack {
             shards: (0..shards.max(1))
@@ -118,7 +118,7 @@ impl Stack {
             epoch: Instant::now(),
             core: RwLock::new(None),
             closed: AtomicBool::new(false),
-            draining: AtomicBool::new(false),
+            door,
             runners: (0..RUNNER_TABLES)
                 .map(|_| Mutex::new(HashMap::new()))
                 .collect(),
@@ -157,17 +157,6 @@ impl Stack {
 
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
-    }
-
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
-    }
-
-    /// A step that begins after this sees it; one that has begun is in the shard's [`Census`].
-    ///
-    /// [`Census`]: sippet_proto::transaction::Census
-    pub fn drain(&self, draining: bool) {
-        self.draining.store(draining, Ordering::SeqCst);
     }
 
     pub fn shards(&self) -> usize {

@@ -114,12 +114,32 @@ fn engine_state(env: Env<'_>, stack: StackArc) -> Term<'_> {
     let vm = Vm::new(env);
     let atoms = atoms::get();
     let core = stack.core().unwrap_or(atoms.nil);
-    let draining = if stack.is_draining() {
+    let draining = if stack.door.is_draining() {
         atoms.true_
     } else {
         atoms.false_
     };
     vm.term(vm.tuple([core.into(), vm.wide(stack.now()), draining.into()]))
+}
+
+/// `engine_standing(stack)`: `{overloaded, microseconds for how long, start delay in microseconds, limit, episodes}`
+#[rustler::nif]
+fn engine_standing(env: Env<'_>, stack: StackArc) -> Term<'_> {
+    let vm = Vm::new(env);
+    let atoms = atoms::get();
+    let standing = stack.door.standing(stack.now_us());
+    let overloaded = if standing.overloaded {
+        atoms.true_
+    } else {
+        atoms.false_
+    };
+    vm.term(vm.tuple([
+        overloaded.into(),
+        vm.wide(standing.duration_us),
+        vm.wide(standing.start_delay_us),
+        vm.wide(standing.limit),
+        vm.wide(standing.episodes),
+    ]))
 }
 
 /// `engine_counters(stack)`: `[{name, value}]`

@@ -5,11 +5,12 @@ use sippet_proto::transaction::{Config, Timers};
 
 use super::effects_term;
 use crate::atoms;
+use crate::door::Door;
 use crate::message::stack_limits;
 use crate::stack::{Stack, StackArc};
 use crate::term::{Raw, Vm};
 
-/// `engine_new(shards, seed, config, limits)`: a stack's engine. `config` is a tuple of integers and booleans.
+/// `engine_new(shards, seed, config, limits, max_start_delay_ms)`: a stack's engine. `config` is a tuple of integers and booleans.
 #[rustler::nif]
 fn engine_new<'a>(
     env: Env<'a>,
@@ -17,6 +18,7 @@ fn engine_new<'a>(
     seed: Term<'a>,
     config: Term<'a>,
     bounds: Term<'a>,
+    max_start_delay_ms: u64,
 ) -> NifResult<StackArc> {
     let vm = Vm::new(env);
     let bad = rustler::Error::BadArg;
@@ -33,6 +35,7 @@ fn engine_new<'a>(
         seed,
         config,
         limits,
+        Door::new(max_start_delay_ms),
     )))
 }
 
@@ -81,7 +84,7 @@ fn engine_closed(stack: StackArc) -> bool {
 /// `engine_drain(stack, draining)`: from now on requests outside of dialogs are refused, or no more.
 #[rustler::nif]
 fn engine_drain(stack: StackArc, draining: bool) -> Atom {
-    stack.drain(draining);
+    stack.door.drain(draining);
     atoms::get().ok
 }
 

@@ -4,8 +4,9 @@ use rustler::{Atom, Env, NifResult, Term};
 use sippet_proto::message::reply::{Reply, Salvage, write_reply};
 use sippet_proto::message::stamp::stamp_received;
 use sippet_proto::message::{Arena, Message, Method, StartLine};
+use sippet_proto::transaction::admission::Admit;
 use sippet_proto::transaction::{
-    Destination, Effect, Flow, IncomingRequest, IncomingResponse, Target, Verdict,
+    Destination, Effect, Flow, IncomingRequest, IncomingResponse, Key, Target, Verdict,
 };
 use sippet_proto::{Bytes, Framing, Options, Reason, parse};
 use std::net::SocketAddr;
@@ -17,6 +18,10 @@ use crate::stack::{Placed, StackArc};
 use crate::telemetry::{self, RECEIVED, REFUSED, REJECTED};
 use crate::term::{Raw, Vm};
 use crate::{atoms, flow, scratch};
+
+/// Retry-After is from so many seconds on, and up to so many more.
+const RETRY_AFTER_S: usize = 3;
+const RETRY_AFTER_SPREAD_S: usize = 10;
 
 /// `engine_receive(stack, data, transport, connection, source, reliable, force_rport)`: one datagram, or one message of a
 /// stream.
@@ -248,7 +253,7 @@ fn accept(
             if stack.core().is_none() {
                 if !ack {
                     outcome.refuse(stack, atoms.no_core);
-                    reply_without_state(stack, data, origin, Some(&message), 503, outcome);
+                    refuse(stack, data, origin, Some(&message), false, outcome);
                 }
                 return;
             }
@@ -298,11 +303,19 @@ fn accept_request(
     let Ok(request) = request else { return };
     let shard = stack.shard_of(request.call);
     let mut effects = Vec::new();
-    let mut reason = atoms::get().max_transactions;
+    let door = &stack.door;
+    let mut refusal = Refusal {
+        reason: atoms::get().max_transactions,
+        stay_away: true,
+    };
     let verdict = stack.step(env, shard, &mut effects, |engine, now, effects| {
-        if stack.is_draining() && engine.is_outside(&request) {
-            reason = atoms::get().draining;
-            return Verdict::Reply(503);
+        let may_refuse = door.is_draining() || door.is_watched();
+        if may_refuse && engine.is_outside(&request) {
+            let source = stack.keys.source(origin.source.ip());
+            if let Some(refused) = at_the_door(stack, source) {
+                refusal = refused;
+                return Verdict::Reply(503);
+            }
         }
         engine.handle_request(now, request, effects)
     });
@@ -311,10 +324,63 @@ fn accept_request(
         .extend(effects.into_iter().map(|effect| (shard, effect)));
     if let Some(Verdict::Reply(status_code)) = verdict {
         if status_code == 503 {
-            outcome.refuse(stack, reason);
+            outcome.refuse(stack, refusal.reason);
+            return refuse(
+                stack,
+                data,
+                origin,
+                Some(message),
+                refusal.stay_away,
+                outcome,
+            );
         }
         reply_without_state(stack, data, origin, Some(message), status_code, outcome);
     }
+}
+
+/// Why a request gets 503.
+struct Refusal {
+    reason: Atom,
+    /// It is no use to try again soon, whatever the request.
+    stay_away: bool,
+}
+
+/// A request that could be refused, and whether it is.
+fn at_the_door(stack: &StackArc, source: u64) -> Option<Refusal> {
+    let atoms = atoms::get();
+    if stack.door.is_draining() {
+        return Some(Refusal {
+            reason: atoms.draining,
+            stay_away: true,
+        });
+    }
+    let stay_away = match stack.door.arrives(stack.now_us(), source) {
+        Admit::Yes => return None,
+        Admit::No => false,
+        Admit::Hopeless => true,
+    };
+    Some(Refusal {
+        reason: atoms.overload,
+        stay_away,
+    })
+}
+
+/// Answers 503. Whoever is told when to try again sends nothing until then (§21.5.4), so that is said only where the stack as a whole
+/// can take nothing, and to each request another time.
+fn refuse(
+    stack: &StackArc,
+    data: &[u8],
+    origin: &Origin,
+    message: Option<&Message<'_>>,
+    stay_away: bool,
+    outcome: &mut Outcome,
+) {
+    let seconds = message
+        .filter(|_| stay_away)
+        .and_then(|message| stateless_key(stack, message))
+        .map(|key| (RETRY_AFTER_S + key.shard(RETRY_AFTER_SPREAD_S)).to_string());
+    let seconds = seconds.as_ref().map(|text| text.as_bytes());
+    answer(stack, data, origin, message, 503, seconds, outcome);
 }
 
 fn accept_response(
@@ -352,6 +418,18 @@ fn reply_without_state(
     status_code: u16,
     outcome: &mut Outcome,
 ) {
+    answer(stack, data, origin, message, status_code, None, outcome);
+}
+
+fn answer(
+    stack: &StackArc,
+    data: &[u8],
+    origin: &Origin,
+    message: Option<&Message<'_>>,
+    status_code: u16,
+    retry_after: Option<&[u8]>,
+    outcome: &mut Outcome,
+) {
     let mut stamped = Vec::with_capacity(data.len() + 64);
     let via = stamp_received(&mut stamped, data, origin.source, origin.force_rport);
     let Some(salvage) = Salvage::scan(&stamped) else {
@@ -362,12 +440,13 @@ fn reply_without_state(
         None => origin.target(),
     };
     let tag = message.and_then(|message| stateless_tag(stack, message));
+    let extra = retry_after.map(|seconds| (&b"Retry-After"[..], seconds));
     let tag = tag.unwrap_or_else(|| stack.keys.stateless_tag(b"", data, 0, b"").to_tag());
     let reply = Reply {
         status_code,
         reason_phrase: reason_phrase(status_code).as_bytes(),
         to_tag: Some(&tag),
-        extra: &[],
+        extra: extra.as_slice(),
     };
     let mut out = Vec::with_capacity(stamped.len().min(2048));
     if write_reply(&mut out, &salvage, &reply).is_err() {
@@ -386,13 +465,15 @@ fn reply_without_state(
 
 /// The same for each repetition of a request, and known again in its ACK.
 fn stateless_tag(stack: &StackArc, message: &Message<'_>) -> Option<[u8; 16]> {
+    stateless_key(stack, message).map(Key::to_tag)
+}
+
+fn stateless_key(stack: &StackArc, message: &Message<'_>) -> Option<Key> {
     let headers = &message.headers;
     let from = headers.from.as_ref()?.tag().unwrap_or_default();
     let branch = headers.via.as_ref()?.first()?.branch().unwrap_or_default();
-    let key = stack
-        .keys
-        .stateless_tag(from, headers.call_id?, headers.cseq?.number, branch);
-    Some(key.to_tag())
+    let keys = &stack.keys;
+    Some(keys.stateless_tag(from, headers.call_id?, headers.cseq?.number, branch))
 }
 
 fn reason_phrase(status_code: u16) -> &'static str {

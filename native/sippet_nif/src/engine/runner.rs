@@ -58,8 +58,13 @@ fn next_delivery<'a>(
     let placed: Vec<Placed> = effects.into_iter().map(|effect| (shard, effect)).collect();
     let effects = effects_term(vm, &placed);
     let called = taken.zip(stack.core()).and_then(|(taken, core)| {
+        let now_us = stack.now_us();
+        let start_delay_us = now_us.saturating_sub(taken.stamp_us);
         if begin {
             watch(env, stack, &pid, address);
+            if taken.outside {
+                stack.door.began(now_us, start_delay_us);
+            }
         }
         let (function, arguments) =
             scratch::with(|arena, _| arguments(vm, &taken, stack, words, arena))?;
@@ -69,7 +74,7 @@ fn next_delivery<'a>(
             function.into(),
             arguments,
             effects,
-            vm.wide(stack.now_us().saturating_sub(taken.stamp_us)),
+            vm.wide(start_delay_us),
         ]))
     });
     Ok(vm.term(called.unwrap_or_else(|| {

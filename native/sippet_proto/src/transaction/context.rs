@@ -136,6 +136,8 @@ pub(super) struct Common {
     pub followers: Vec<Handle>,
     /// Its own first delivery waits for another transaction's.
     pub gated: bool,
+    /// Its request is the core's to answer and of no dialog.
+    pub outside: bool,
     /// Its messages that were sent again.
     pub retransmissions: u32,
     /// The status code of its first final response, and when that was sent or came.
@@ -171,6 +173,7 @@ impl Common {
             started: false,
             followers: Vec::new(),
             gated: false,
+            outside: false,
             retransmissions: 0,
             concluded: None,
             end: End::Normal,

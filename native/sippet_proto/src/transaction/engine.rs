@@ -180,7 +180,7 @@ impl Engine {
         if merged && self.table.get(request.merged).is_some() {
             return Verdict::Reply(482);
         }
-        let common = Common::new(
+        let mut common = Common::new(
             request.name,
             request.key,
             request.call,
@@ -188,6 +188,7 @@ impl Engine {
             request.reliable,
             self.now,
         );
+        common.outside = request.kind != Kind::Cancel && !request.in_dialog;
         // The machine is made with its context, and the context needs a place: it starts as one that has ended.
         let Some(handle) = self.insert(Entry {
             common,

@@ -5,6 +5,7 @@
 //! effects. What the core is owed waits in here until a runner [takes](Engine::take) it.
 
 mod ack;
+pub mod admission;
 mod cancel;
 mod client;
 mod config;

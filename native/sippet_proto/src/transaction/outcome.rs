@@ -92,6 +92,8 @@ pub struct Taken {
     pub status_code: Option<u16>,
     /// A CANCEL was asked for before the final response came.
     pub cancelled: bool,
+    /// A request that could have been refused: it is outside of any dialog.
+    pub outside: bool,
     /// When it could have been taken: [`Surroundings::stamp_us`] of that step.
     pub stamp_us: u64,
 }

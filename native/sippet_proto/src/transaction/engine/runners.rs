@@ -67,6 +67,7 @@ impl Engine {
                         client,
                         status_code,
                         cancelled: cx.common.cancelled,
+                        outside: offered && cx.common.outside,
                         stamp_us,
                     });
                 }
