@@ -98,8 +98,8 @@ defmodule Sippet do
       `server`, it is how many are in each state: `%{calling: 0, proceeding: 3, ...}`
     * `deliveries` - `waiting` is how many callbacks wait, `running` how many are at work
     * `message_bytes` - bytes of the messages that are kept, for repetitions and for callbacks; 0 when nothing is open
-    * `admission` - `overloaded`, whether requests are refused since callbacks begin too late; `duration_ms`, for how long, or for how
-      long the last time; `start_delay_us`, how late they began in the last tenth of a second, on average;
+    * `admission` - `overloaded`, whether requests are refused since callbacks wait too long for a processor; `duration_ms`, for how long, or for how
+      long the last time; `wait_us`, how long they did in the last tenth of a second, on average;
       `max_requests_per_second`, how many requests outside of dialogs are taken, nil for all; `episodes`, how often it was
       overloaded; and the option `max_start_delay_ms`
     * `counters` - see `Sippet.Transaction.counters/1`
@@ -133,7 +133,7 @@ defmodule Sippet do
           admission: %{
             overloaded: boolean,
             duration_ms: non_neg_integer,
-            start_delay_us: non_neg_integer,
+            wait_us: non_neg_integer,
             max_requests_per_second: pos_integer | nil,
             episodes: non_neg_integer,
             max_start_delay_ms: pos_integer | :infinity

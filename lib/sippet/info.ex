@@ -32,13 +32,12 @@ defmodule Sippet.Info do
   end
 
   defp admission(stack) do
-    {overloaded, duration_us, start_delay_us, limit, episodes} =
-      Native.engine_standing(stack.engine)
+    {overloaded, duration_us, wait_us, limit, episodes} = Native.engine_standing(stack.engine)
 
     %{
       overloaded: overloaded,
       duration_ms: div(duration_us, 1_000),
-      start_delay_us: start_delay_us,
+      wait_us: wait_us,
       # The engine reckons in tenths of a second.
       max_requests_per_second: if(overloaded, do: 10 * limit),
       episodes: episodes,

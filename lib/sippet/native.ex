@@ -464,10 +464,11 @@ defmodule Sippet.Native do
 
   # As engine_begin.
   @doc false
-  def engine_take(engine, address), do: nif_engine_take(engine, address, @words)
+  def engine_take(engine, address, reductions),
+    do: nif_engine_take(engine, address, reductions, @words)
 
   @doc false
-  def nif_engine_take(_engine, _address, _words), do: :erlang.nif_error(:not_loaded)
+  def nif_engine_take(_engine, _address, _reductions, _words), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler, constant time.
   @doc false

@@ -46,8 +46,8 @@ defmodule Sippet.Stack do
      "how long an INVITE server waits for its core after each provisional response before it answers 408"},
     {:max_transactions, 1_000_000, :count,
      "how many transactions may be open; a tenth is kept for CANCEL, ACK and requests inside dialogs"},
-    {:max_start_delay_ms, 50, :delay,
-     "how long callbacks may wait to begin before requests outside of dialogs are refused, `:infinity` for any time; see \
+    {:max_start_delay_ms, 100, :delay,
+     "how long callbacks may wait for a processor before requests outside of dialogs are refused, `:infinity` for any time; see \
 `guides/operations.md`"},
     {:merged_requests, :deliver, [:deliver, :reject],
      "`:reject` answers 482 to a request that came another way before: for user agents, not for proxies (RFC 3261 §8.2.2.2)"},

@@ -29,8 +29,8 @@ defmodule Sippet.Telemetry do
     {[:sippet, :limit, :reached], "a limit of the stack was met", [:monotonic_time],
      [:stack, :limit]},
     {[:sippet, :overload, :start],
-     "the stack has begun to refuse requests since it is overloaded",
-     [:monotonic_time, :start_delay], [:stack]},
+     "the stack has begun to refuse requests since it is overloaded", [:monotonic_time, :wait],
+     [:stack]},
     {[:sippet, :overload, :stop], "the stack takes all requests again",
      [:monotonic_time, :duration], [:stack]}
   ]
@@ -60,8 +60,8 @@ defmodule Sippet.Telemetry do
     * `duration` - from the start to the stop; a transaction lives on after its final response, for repetitions
     * `response_time` - from the start of the transaction to its first final response; nil without one
     * `retransmissions` - how many of its messages the stack has sent again
-    * `start_delay` - from when the callback could have begun, mostly the arrival of its message, to its first instruction.
-      With `[:sippet, :overload, :start]` it is the mean of the last tenth of a second.
+    * `start_delay` - from when the callback could have begun, mostly the arrival of its message, to its first instruction
+    * `wait` - how long callbacks wait for a processor, on average of the last tenth of a second
 
     * `stack` - the stack's name
     * `transport`, `protocol`, `remote` - the number of the transport, as in `t:Sippet.Flow.t/0`; `:udp`, `:tcp` ...; `{ip, port}`

@@ -18,8 +18,8 @@ defmodule Sippet.Logger.Text do
   def of([:sippet, :limit, :reached], _measurements, %{limit: limit}),
     do: "the limit #{limit} was met"
 
-  def of([:sippet, :overload, :start], %{start_delay: delay}, _metadata),
-    do: "overloaded: callbacks wait #{ms(delay)} ms to begin; requests are refused"
+  def of([:sippet, :overload, :start], %{wait: wait}, _metadata),
+    do: "overloaded: callbacks wait #{ms(wait)} ms for a processor; requests are refused"
 
   def of([:sippet, :overload, :stop], %{duration: duration}, _metadata),
     do: "no longer overloaded, after #{ms(duration)} ms"

@@ -34,8 +34,8 @@ defmodule Sippet.Telemetry.Watch do
   defp overload(_stack, open, %{overloaded: true, episodes: open}), do: open
 
   defp overload(stack, 0, %{overloaded: true} = admission) do
-    delay = native(admission.start_delay_us, :microsecond)
-    execute(stack, [:sippet, :overload, :start], %{start_delay: delay})
+    wait = native(admission.wait_us, :microsecond)
+    execute(stack, [:sippet, :overload, :start], %{wait: wait})
     admission.episodes
   end
 

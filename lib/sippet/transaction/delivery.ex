@@ -12,6 +12,9 @@ defmodule Sippet.Transaction.Delivery do
   # the growing heap its collections.
   @min_heap_size 2_586
 
+  # From when on a callback is late.
+  @late_us 500
+
   # How many failures of the core are logged in a second.
   @logs_a_second 10
 
@@ -48,9 +51,14 @@ defmodule Sippet.Transaction.Delivery do
     else
       _ ->
         Span.stop(span)
-        next(stack, address, Native.engine_take(stack.engine, address))
+        next(stack, address, Native.engine_take(stack.engine, address, reductions(delay_us)))
     end
   end
+
+  # How much the callback has computed, of interest to the admission where it began late. What the process has done before,
+  # and with an earlier callback, is little beside what makes a difference.
+  defp reductions(delay_us) when delay_us < @late_us, do: 0
+  defp reductions(_delay_us), do: self() |> Process.info(:reductions) |> elem(1)
 
   defp arguments(:receive_error, [{:transport, reason}, key]),
     do: [:erlang.binary_to_term(reason), key]

@@ -7,7 +7,7 @@ use sippet_proto::transaction::admission::{Admission, Admit, Standing};
 
 /// The door of one stack. While there is no overload nobody waits at it: what begins is noted, what comes is let in.
 pub struct Door {
-    /// None where the start delay does not matter.
+    /// None where waiting does not matter.
     admission: Option<Mutex<Admission>>,
     overloaded: AtomicBool,
     /// Requests outside of dialogs are refused: the stack is to stop.
@@ -15,7 +15,7 @@ pub struct Door {
 }
 
 impl Door {
-    /// `target_ms` is the start delay to keep to, 0 for any.
+    /// `target_ms` is how long callbacks may wait for a processor, 0 for any time.
     pub fn new(target_ms: u64) -> Door {
         let admission = Admission::new(target_ms.saturating_mul(1_000));
         Door {
@@ -47,6 +47,14 @@ impl Door {
         }
     }
 
+    /// That callback has ended.
+    pub fn ended(&self, now_us: u64, reductions: u64) {
+        if let Some(mut admission) = self.lock() {
+            admission.ended(now_us, reductions);
+            self.note(&admission);
+        }
+    }
+
     /// A request outside of dialogs has come.
     pub fn arrives(&self, now_us: u64, source: u64) -> Admit {
         let Some(mut admission) = self.lock() else {
@@ -57,7 +65,7 @@ impl Door {
         admit
     }
 
-    /// How it stands; all zeros where the start delay does not matter.
+    /// How it stands; all zeros where waiting does not matter.
     pub fn standing(&self, now_us: u64) -> Standing {
         let Some(mut admission) = self.lock() else {
             return Standing::default();

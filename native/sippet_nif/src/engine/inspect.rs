@@ -122,7 +122,7 @@ fn engine_state(env: Env<'_>, stack: StackArc) -> Term<'_> {
     vm.term(vm.tuple([core.into(), vm.wide(stack.now()), draining.into()]))
 }
 
-/// `engine_standing(stack)`: `{overloaded, microseconds for how long, start delay in microseconds, limit, episodes}`
+/// `engine_standing(stack)`: `{overloaded, microseconds for how long, wait in microseconds, limit, episodes}`
 #[rustler::nif]
 fn engine_standing(env: Env<'_>, stack: StackArc) -> Term<'_> {
     let vm = Vm::new(env);
@@ -136,7 +136,7 @@ fn engine_standing(env: Env<'_>, stack: StackArc) -> Term<'_> {
     vm.term(vm.tuple([
         overloaded.into(),
         vm.wide(standing.duration_us),
-        vm.wide(standing.start_delay_us),
+        vm.wide(standing.wait_us),
         vm.wide(standing.limit),
         vm.wide(standing.episodes),
     ]))

@@ -20,18 +20,26 @@ fn nif_engine_begin<'a>(
     address: u64,
     words: Term<'a>,
 ) -> NifResult<Term<'a>> {
-    next_delivery(env, &stack, Address::from_bits(address), true, words)
+    next_delivery(env, &stack, Address::from_bits(address), None, words)
 }
 
-/// `engine_take(stack, address)`: the delivery before is done; the next one, or nothing.
+/// `engine_take(stack, address, reductions)`: the delivery before is done, with so many reductions, 0 if that is not known;
+/// the next one, or nothing.
 #[rustler::nif]
 fn nif_engine_take<'a>(
     env: Env<'a>,
     stack: StackArc,
     address: u64,
+    reductions: u64,
     words: Term<'a>,
 ) -> NifResult<Term<'a>> {
-    next_delivery(env, &stack, Address::from_bits(address), false, words)
+    next_delivery(
+        env,
+        &stack,
+        Address::from_bits(address),
+        Some(reductions),
+        words,
+    )
 }
 
 /// `{:call, module, function, arguments, effects, microseconds that it waited}` or `{:done, effects}`.
@@ -39,7 +47,7 @@ fn next_delivery<'a>(
     env: Env<'a>,
     stack: &StackArc,
     address: Address,
-    begin: bool,
+    done: Option<u64>,
     words: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let vm = Vm::new(env);
@@ -47,13 +55,21 @@ fn next_delivery<'a>(
     let pid = env.pid();
     let Address { shard, handle } = address;
     let mut effects = Vec::new();
+    let begin = done.is_none();
+    let mut request_done = false;
     let taken = stack.step(env, shard, &mut effects, |engine, now, effects| {
         if begin {
             engine.begin(now, handle, effects)
         } else {
+            request_done = engine.is_at_request(handle);
             engine.take(now, handle, effects)
         }
     });
+    if let Some(reductions) = done
+        && request_done
+    {
+        stack.door.ended(stack.now_us(), reductions);
+    }
     let taken = taken.flatten().filter(|_| !stack.is_closed());
     let placed: Vec<Placed> = effects.into_iter().map(|effect| (shard, effect)).collect();
     let effects = effects_term(vm, &placed);

@@ -1,13 +1,16 @@
 //! Who is let in when there is more to do than can be done.
 //!
-//! What is watched is the start delay: the time from the arrival of a request to the first instruction of its callback. It
-//! is the time of one round through everything that wants to run, so that it grows with whatever is short, and says nothing of
-//! callbacks that only wait for others.
+//! What is watched is how long callbacks wait for a processor. The start delay is the time from the arrival of a request to the
+//! first instruction of its callback, and that is the time of one round through everything that wants to run. A callback that
+//! computes for long is interrupted, and waits for another round each time: after so many reductions, in the words of the VM.
+//! So the wait is the start delay times the rounds that callbacks take on average. It grows with whatever is short, and says
+//! nothing of callbacks that only wait for others.
 //!
-//! Time goes by windows. While no request of one window began within the target, the stack is overloaded (a burst is not: its
-//! queue drains within a window, as in RFC 8289 §3). From then on each window has a limit: as many requests as have begun in
-//! the one before, fewer by how far their mean delay was above the target, more by how far below. What has begun is what the
-//! machine can do, whatever the requests cost; the correction empties the queue, or fills it up to the target, in a few windows.
+//! Time goes by windows. While no request of one window waited less than the target, the stack is overloaded (a burst is not:
+//! its queue drains within a window, as in RFC 8289 §3). From then on each window has a limit: as many requests as callbacks
+//! have ended in the one before, fewer by how far the mean wait was above the target; or, where it was below, more than the
+//! limit before. What ends is what the machine can do, whatever the requests cost; the correction empties the queue, or fills
+//! it up to the target, in a few windows.
 //!
 //! The limit is shared out by sources: each may have as many as it likes up to a level, and the level is such that all
 //! together make up the limit. Whoever asks for less than the level is served whole; of a louder one every n-th request is.
@@ -25,6 +28,12 @@ const CALM_WINDOWS: u32 = 10;
 
 /// Windows in which refusing did not help, until the stack as a whole is said to be overloaded.
 const HOPELESS_WINDOWS: u32 = 10;
+
+/// After how many reductions the VM interrupts a process.
+const REDUCTIONS_A_ROUND: u64 = 4_000;
+
+/// How many callbacks the mean of their rounds looks back.
+const ROUNDS_LOOK_BACK: u64 = 32;
 
 /// One, where levels and shares are reckoned in parts.
 const ONE: u64 = 1 << 16;
@@ -47,8 +56,8 @@ pub struct Standing {
     pub overloaded: bool,
     /// For how long, or for how long the last time.
     pub duration_us: u64,
-    /// Mean start delay of the last window in which something began.
-    pub start_delay_us: u64,
+    /// Mean wait of the last window in which something began.
+    pub wait_us: u64,
     /// Requests that a window takes; 0 while all are.
     pub limit: u64,
     /// How often it was overloaded.
@@ -72,10 +81,14 @@ struct Bucket {
 pub struct Admission {
     target_us: u64,
     window_end_us: u64,
-    /// Of this window: what began, and how long it had waited.
+    /// Of this window: what began, and how long it waits.
     begun: u64,
-    delay_sum_us: u64,
-    delay_min_us: u64,
+    wait_sum_us: u64,
+    wait_min_us: u64,
+    /// Of this window: callbacks that have ended.
+    ended: u64,
+    /// Mean of the rounds that a callback takes, in parts of one.
+    rounds: u64,
     /// Of this window: what was asked for, and refused.
     asked: u64,
     refused: u64,
@@ -91,14 +104,16 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// `target_us` is the start delay to keep to.
+    /// `target_us` is the wait to keep to.
     pub fn new(target_us: u64) -> Admission {
         Admission {
             target_us: target_us.max(1),
             window_end_us: WINDOW_US,
             begun: 0,
-            delay_sum_us: 0,
-            delay_min_us: u64::MAX,
+            wait_sum_us: 0,
+            wait_min_us: u64::MAX,
+            ended: 0,
+            rounds: ONE,
             asked: 0,
             refused: 0,
             admitted_before: 0,
@@ -120,9 +135,24 @@ impl Admission {
     /// The callback of a request that was let in has begun.
     pub fn began(&mut self, now_us: u64, start_delay_us: u64) {
         self.advance(now_us);
+        let rounds = u128::from(self.rounds) * u128::from(start_delay_us) / u128::from(ONE);
+        let wait_us = u64::try_from(rounds).unwrap_or(u64::MAX);
         self.begun += 1;
-        self.delay_sum_us = self.delay_sum_us.saturating_add(start_delay_us);
-        self.delay_min_us = self.delay_min_us.min(start_delay_us);
+        self.wait_sum_us = self.wait_sum_us.saturating_add(wait_us);
+        self.wait_min_us = self.wait_min_us.min(wait_us);
+    }
+
+    /// It has ended. `reductions` is how much it has computed, 0 if that is not known: it need be only of those that began
+    /// late.
+    pub fn ended(&mut self, now_us: u64, reductions: u64) {
+        self.advance(now_us);
+        self.ended += 1;
+        if reductions > 0 {
+            // What computes for longer than this belongs elsewhere, and is not to close the door for all others.
+            let rounds =
+                (reductions.saturating_mul(ONE) / REDUCTIONS_A_ROUND).clamp(ONE, 1_000 * ONE);
+            self.rounds = (self.rounds * (ROUNDS_LOOK_BACK - 1) + rounds) / ROUNDS_LOOK_BACK;
+        }
     }
 
     /// A request has come that could be refused. `source` is a keyed hash of where it came from.
@@ -207,20 +237,20 @@ impl Admission {
     }
 
     fn close(&mut self, now_us: u64) {
-        let mean = self.delay_sum_us.checked_div(self.begun);
+        let mean = self.wait_sum_us.checked_div(self.begun);
         if let Some(mean) = mean {
-            self.standing.start_delay_us = mean;
+            self.standing.wait_us = mean;
         } else if self.asked == 0 {
-            self.standing.start_delay_us = 0;
+            self.standing.wait_us = 0;
         }
         if self.standing.overloaded {
             self.correct(mean, now_us);
-        } else if self.begun > 0 && self.delay_min_us > self.target_us {
+        } else if self.begun > 0 && self.wait_min_us > self.target_us {
             self.standing.overloaded = true;
             self.standing.episodes += 1;
             self.overloaded_since_us = now_us;
             (self.calm, self.hopeless) = (0, 0);
-            self.limit = self.limit_after(self.begun, mean.unwrap_or(self.target_us));
+            self.limit = self.limit_after(self.ended, mean.unwrap_or(self.target_us));
             // Who asks for how much is not known yet.
             self.level = self.limit * ONE;
         }
@@ -229,7 +259,8 @@ impl Admission {
         } else {
             0
         };
-        (self.begun, self.delay_sum_us, self.delay_min_us) = (0, 0, u64::MAX);
+        (self.begun, self.wait_sum_us, self.wait_min_us) = (0, 0, u64::MAX);
+        self.ended = 0;
         self.admitted_before = self.asked - self.refused;
         (self.asked, self.refused) = (0, 0);
     }
@@ -243,14 +274,14 @@ impl Admission {
             None => self.target_us.saturating_mul(4),
         };
         self.limit = if delay <= self.target_us {
-            // What has begun is what was let in, and not what could be done.
-            let most = self.begun.max(self.asked).saturating_mul(2).max(1);
-            self.limit_after(self.begun.max(self.limit), delay)
+            // What has ended is what was let in, and not what could be done.
+            let most = self.ended.max(self.asked).saturating_mul(2).max(1);
+            self.limit_after(self.ended.max(self.limit), delay)
                 .min(most)
         } else if mean.is_none() {
             (self.limit / 2).max(1)
         } else {
-            self.limit_after(self.begun, delay)
+            self.limit_after(self.ended, delay)
         };
         self.hopeless = if delay > self.target_us.saturating_mul(2) {
             self.hopeless.saturating_add(1)
@@ -278,14 +309,14 @@ impl Admission {
 
     /// Half of what would bring the delay to the target at once, so that the delay of what is measured does no harm; at most a
     /// quarter more, and not less than a twentieth.
-    fn limit_after(&self, begun: u64, delay_us: u64) -> u64 {
+    fn limit_after(&self, ended: u64, delay_us: u64) -> u64 {
         let window = 2 * WINDOW_US;
         let parts = if delay_us <= self.target_us {
             window + (self.target_us - delay_us).min(window / 4)
         } else {
             window - (delay_us - self.target_us).min(window / 20 * 19)
         };
-        begun.saturating_mul(parts).div_ceil(window).max(1)
+        ended.saturating_mul(parts).div_ceil(window).max(1)
     }
 
     /// The level up to which all sources together ask for `limit` (max-min fairness).

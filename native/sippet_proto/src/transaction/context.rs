@@ -138,6 +138,8 @@ pub(super) struct Common {
     pub gated: bool,
     /// Its request is the core's to answer and of no dialog.
     pub outside: bool,
+    /// The core is at work on that request.
+    pub at_request: bool,
     /// Its messages that were sent again.
     pub retransmissions: u32,
     /// The status code of its first final response, and when that was sent or came.
@@ -174,6 +176,7 @@ impl Common {
             followers: Vec::new(),
             gated: false,
             outside: false,
+            at_request: false,
             retransmissions: 0,
             concluded: None,
             end: End::Normal,

@@ -47,6 +47,7 @@ impl Machine {
             self.free_us = begins + self.cost_us;
             self.delays.push(begins - came);
             self.admission.began(begins, begins - came);
+            self.admission.ended(begins, 0);
         }
     }
 
@@ -243,11 +244,34 @@ fn where_refusing_does_not_help_the_stack_as_a_whole_is_overloaded() {
 }
 
 #[test]
+fn a_callback_that_is_interrupted_waits_in_each_round() {
+    let mut admission = Admission::new(TARGET_US);
+    let round_us = TARGET_US / 10;
+    let mut now = 0;
+    let mut run = |admission: &mut Admission, reductions: u64| {
+        for _ in 0..200 {
+            now += WINDOW_US / 50;
+            admission.began(now, round_us);
+            admission.ended(now, reductions);
+        }
+    };
+    run(&mut admission, 8 * 4_000);
+    assert!(!admission.is_overloaded());
+    run(&mut admission, 12 * 4_000);
+    assert!(admission.is_overloaded());
+    run(&mut admission, 4_000);
+    run(&mut admission, 0);
+    run(&mut admission, 0);
+    run(&mut admission, 0);
+    assert!(!admission.is_overloaded());
+}
+
+#[test]
 fn a_clock_that_goes_back_does_no_harm() {
     let mut admission = Admission::new(TARGET_US);
     admission.began(5 * SECOND, 0);
     admission.began(SECOND, 0);
     assert_eq!(admission.arrives(0, 1), Admit::Yes);
     assert_eq!(admission.arrives(u64::MAX / 2, 1), Admit::Yes);
-    assert_eq!(admission.standing(3).start_delay_us, 0);
+    assert_eq!(admission.standing(3).wait_us, 0);
 }

@@ -36,6 +36,13 @@ impl Engine {
         }
     }
 
+    /// What the core is at work on, in this transaction, is a request outside of any dialog.
+    pub fn is_at_request(&self, handle: Handle) -> bool {
+        self.entries
+            .get(handle)
+            .is_some_and(|entry| entry.common.at_request)
+    }
+
     /// A runner takes the next delivery, and says by this that the one before is done. None ends the runner.
     pub fn take(&mut self, now: u64, handle: Handle, effects: &mut Vec<Effect>) -> Option<Taken> {
         self.advance(now);
@@ -44,6 +51,7 @@ impl Engine {
         self.with(handle, effects, |machine, cx| {
             cx.disarm(Timer::Runner);
             cx.common.owes_final = false;
+            cx.common.at_request = false;
             match cx.common.queue.pop_front() {
                 Some(Queued {
                     delivery,
@@ -54,6 +62,7 @@ impl Engine {
                     cx.common.started = true;
                     let offered = matches!(delivery, Delivery::Request { keyed: true, .. });
                     cx.common.owes_final = offered;
+                    cx.common.at_request = offered && cx.common.outside;
                     let name = &cx.common.name;
                     followers = core::mem::take(&mut cx.common.followers);
                     let client = machine.is_client();
