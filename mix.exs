@@ -180,7 +180,8 @@ defmodule Sippet.MixProject do
       main: "readme",
       source_ref: "v#{@version}",
       extras:
-        ~w(README.md guides/parsing.md guides/security.md guides/authentication.md guides/conformance.md
+        ~w(README.md guides/parsing.md guides/security.md guides/authentication.md guides/operations.md
+           guides/conformance.md
            ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
     ]
   end
