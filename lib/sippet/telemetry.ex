@@ -201,11 +201,15 @@ defmodule Sippet.Telemetry do
   end
 
   @doc false
-  defmacro listens?(name) do
-    bit = Bitwise.bsl(1, Map.fetch!(@bits, name))
+  defmacro listens?([:sippet | _] = name), do: listens_to_any([name])
+  defmacro listens?(names), do: listens_to_any(names)
+
+  # One look for all of them.
+  defp listens_to_any(names) do
+    bits = Enum.sum(for name <- names, do: Bitwise.bsl(1, Map.fetch!(@bits, name)))
 
     quote do
-      Bitwise.band(:persistent_term.get({Sippet.Telemetry, :mask}, 0), unquote(bit)) != 0
+      Bitwise.band(:persistent_term.get({Sippet.Telemetry, :mask}, 0), unquote(bits)) != 0
     end
   end
 

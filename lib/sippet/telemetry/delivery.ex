@@ -11,9 +11,11 @@ defmodule Sippet.Telemetry.Delivery do
   @doc "The callback is about to begin; `delay_us` is how long it could have."
   @spec start(Stack.t(), module, atom, list, non_neg_integer) :: span
   def start(stack, core, callback, arguments, delay_us) do
-    if Telemetry.listens?([:sippet, :delivery, :start]) or
-         Telemetry.listens?([:sippet, :delivery, :stop]) or
-         Telemetry.listens?([:sippet, :delivery, :exception]) do
+    if Telemetry.listens?([
+         [:sippet, :delivery, :start],
+         [:sippet, :delivery, :stop],
+         [:sippet, :delivery, :exception]
+       ]) do
       now = System.monotonic_time()
       delay = System.convert_time_unit(delay_us, :microsecond, :native)
       key = List.last(arguments)
