@@ -41,7 +41,9 @@ defmodule Demo do
     address = System.get_env("ADDRESS", "127.0.0.1")
     port = port(System.get_env("PORT", "5060"))
 
-    start("the server", Demo.Server, address: address, port: port, core: Demo.WatchedServer)
+    server =
+      start("the server", Demo.Server, address: address, port: port, core: Demo.WatchedServer)
+
     {ip, port} = Demo.Server.address()
     # Nobody can be called at "all addresses".
     host = if address in ["0.0.0.0", "::"], do: loopback(ip), else: to_string(:inet.ntoa(ip))
@@ -59,7 +61,7 @@ defmodule Demo do
     IO.puts("")
     shown = if host =~ ":", do: "[#{host}]", else: host
     IO.puts(Demo.Ladder.draw("caller #{shown}:#{caller_port}", "server #{shown}:#{port}"))
-    finish(result, "#{:inet.ntoa(ip)} port #{port}")
+    finish(result, server, "#{:inet.ntoa(ip)} port #{port}")
   end
 
   defp port(text) do
@@ -74,8 +76,8 @@ defmodule Demo do
 
   defp start(what, module, options) do
     case module.start_link(options) do
-      {:ok, _pid} ->
-        :ok
+      {:ok, pid} ->
+        pid
 
       {:error, {:shutdown, {:failed_to_start_child, _id, %{__exception__: true} = error}}} ->
         fail("#{what} cannot be started: #{Exception.message(error)}")
@@ -89,14 +91,23 @@ defmodule Demo do
     end
   end
 
-  defp finish({:error, sentence}, _address), do: fail("the call failed: #{sentence}")
+  defp finish({:error, sentence}, _server, _address), do: fail("the call failed: #{sentence}")
 
-  defp finish(:ok, address) do
+  defp finish(:ok, server, address) do
     if System.get_env("ONCE") in [nil, "", "0"] do
       IO.puts("The call is over. The server listens at #{address} (UDP); Ctrl-C ends it.")
+      demo = self()
+      {:ok, _id} = System.trap_signal(:sigterm, fn -> send(demo, :sigterm) && :ok end)
 
       receive do
-        {:EXIT, _pid, reason} -> fail("the server has stopped: #{inspect(reason)}")
+        {:EXIT, _pid, reason} ->
+          fail("the server has stopped: #{inspect(reason)}")
+
+        # No new calls; those that ring are answered and acknowledged.
+        :sigterm ->
+          IO.puts("The server stops.")
+          Supervisor.stop(server, :shutdown)
+          System.halt(0)
       end
     else
       IO.puts("The call is over.")

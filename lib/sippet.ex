@@ -15,7 +15,8 @@ defmodule Sippet do
 
   use Supervisor
 
-  alias Sippet.{Flow, Message, Native, Request, Router, Stack, Transport, TransportError}
+  alias Sippet.{Drain, Flow, Info, Message, Native, Request, Router, Stack}
+  alias Sippet.{Transport, TransportError}
   alias Sippet.Transactions.{Client, Key, Server}
 
   @typedoc "The name of a stack."
@@ -85,6 +86,63 @@ defmodule Sippet do
   """
   @type request_error :: :timeout | :cancelled | :terminated | send_error | term
 
+  @typedoc """
+  What `info/1` tells of a stack.
+
+    * `name`, `core` - the stack's name, and the module of its core, nil as long as there is none
+    * `state` - `:running`, or `:draining` from `drain/2` on
+    * `uptime_ms` - how long ago the stack was started
+    * `transports` - of each its `id`, `protocol`, `address` (`{ip, port}`, as bound; nil if there is none), `reliable`, `module` and
+      `pid`, in the order of their start; see `t:Sippet.Transport.t/0`
+    * `transactions` - `open` is how many there are; `pending` how many of them wait for a final response or an ACK, or have a
+      callback waiting or at work: the others only see to repetitions. By kind, `invite_client`, `client`, `invite_server` and
+      `server`, it is how many are in each state: `%{calling: 0, proceeding: 3, ...}`
+    * `deliveries` - `waiting` is how many callbacks wait, `running` how many are at work
+    * `message_bytes` - bytes of the messages that are kept, for repetitions and for callbacks; 0 when nothing is open
+    * `admission` - `overloaded`, whether requests are refused since callbacks wait too long for a processor; `duration_ms`, for how long, or for how
+      long the last time; `wait_us`, how long they did in the last tenth of a second, on average;
+      `max_requests_per_second`, how many requests outside of dialogs are taken, nil for all; `episodes`, how often it was
+      overloaded; and the option `max_start_delay_ms`
+    * `counters` - see `Sippet.Transaction.counters/1`
+    * `limits` - `max_transactions` and the `:limits` of `start_link/1`
+  """
+  @type info :: %{
+          name: sippet,
+          state: :running | :draining,
+          core: module | nil,
+          uptime_ms: non_neg_integer,
+          transports: [
+            %{
+              id: non_neg_integer,
+              protocol: atom,
+              address: {:inet.ip_address(), :inet.port_number()} | nil,
+              reliable: boolean,
+              module: module,
+              pid: pid
+            }
+          ],
+          transactions: %{
+            open: non_neg_integer,
+            pending: non_neg_integer,
+            invite_client: %{atom => non_neg_integer},
+            client: %{atom => non_neg_integer},
+            invite_server: %{atom => non_neg_integer},
+            server: %{atom => non_neg_integer}
+          },
+          deliveries: %{waiting: non_neg_integer, running: non_neg_integer},
+          message_bytes: non_neg_integer,
+          admission: %{
+            overloaded: boolean,
+            duration_ms: non_neg_integer,
+            wait_us: non_neg_integer,
+            max_requests_per_second: pos_integer | nil,
+            episodes: non_neg_integer,
+            max_start_delay_ms: pos_integer | :infinity
+          },
+          counters: %{atom => non_neg_integer},
+          limits: %{atom => pos_integer}
+        }
+
   @doc """
   Starts a stack and links it to the calling process.
 
@@ -131,7 +189,10 @@ defmodule Sippet do
       {Transport.Table, stack},
       {DynamicSupervisor, name: supervisor_name(name), strategy: :one_for_one}
       # In a simulation time is what the test makes of it.
-      | if(stack.sim, do: [], else: [{Sippet.Transaction.Clock, stack}])
+      | if(stack.sim,
+          do: [],
+          else: [{Sippet.Telemetry.Watch, stack}, {Sippet.Transaction.Clock, stack}]
+        )
     ]
 
     Supervisor.init(children, strategy: :one_for_one)
@@ -358,6 +419,39 @@ defmodule Sippet do
       {:ok, effects} -> Router.perform(stack, effects)
       {:error, :stopped} -> :ok
     end
+  end
+
+  @doc """
+  What a stack has and does at this moment, in plain maps; see `t:info/0`.
+
+  It is made of counts that are kept anyway, in some ten microseconds whatever is open: cheap enough to be asked for each
+  second. Raises `ArgumentError` if there is no such stack.
+  """
+  @spec info(sippet) :: info
+  def info(sippet) when is_atom(sippet), do: Info.of(Stack.fetch!(sippet))
+
+  @doc """
+  Lets no new calls in and waits until what is under way is done.
+
+  From now on a request outside of a dialog, that is without a To tag, is answered 503. CANCEL, ACK, requests in dialogs,
+  repetitions and all responses go on, and the core may send what it likes: it still has calls to end.
+
+  Returns
+
+    * `:ok` - no transaction waits for a final response or an ACK any more, and no callback waits or is at work. Transactions
+      that only see to repetitions may still be open, up to 32 s on UDP.
+    * `{:error, {:timeout, pending}}` - `pending` of them still do, after `timeout_ms`, which may be `:infinity`
+    * `{:error, :stopped}` - the stack has stopped meanwhile
+
+  The stack goes on, drained, until its supervisor stops it: of a call that is up there is no transaction, and its BYE is served
+  yet. A core that wants its calls to end first does so after `drain(stack, 0)`. `Sippet.Drainer` does it all at a shutdown.
+  Called in a callback it would wait for itself.
+  """
+  @spec drain(sippet, timeout) :: :ok | {:error, {:timeout, pos_integer} | :stopped}
+  def drain(sippet, timeout_ms \\ 30_000)
+      when is_atom(sippet) and
+             (timeout_ms == :infinity or (is_integer(timeout_ms) and timeout_ms >= 0)) do
+    Drain.run(Stack.fetch!(sippet), timeout_ms)
   end
 
   @doc """

@@ -38,7 +38,9 @@ defmodule Demo.Server do
         Registrar,
         Calls,
         {Sippet, [name: @stack, core: core] ++ Keyword.get(options, :stack, [])},
-        {Sippet.Transports.UDP, [name: @stack] ++ Keyword.take(options, [:port, :address])}
+        {Sippet.Transports.UDP, [name: @stack] ++ Keyword.take(options, [:port, :address])},
+        # The first to be shut down: calls that ring are still answered.
+        {Sippet.Drainer, name: @stack, timeout_ms: 5_000}
       ],
       strategy: :rest_for_one
     )

@@ -342,7 +342,8 @@ defmodule Sippet.Native do
 
   # Normal scheduler, constant time.
   @doc false
-  def engine_new(_shards, _seed, _config, _limits), do: :erlang.nif_error(:not_loaded)
+  def engine_new(_shards, _seed, _config, _limits, _max_start_delay_ms),
+    do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler, constant time.
   @doc false
@@ -355,6 +356,18 @@ defmodule Sippet.Native do
   # Dirty CPU scheduler: as long as it takes to find all pages that are free.
   @doc false
   def engine_trim, do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def telemetry_listen(_mask), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_closed(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_drain(_engine, _draining), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler: 256 transactions, and the caller's time slice.
   @doc false
@@ -527,10 +540,11 @@ defmodule Sippet.Native do
 
   # As engine_begin.
   @doc false
-  def engine_take(engine, address), do: nif_engine_take(engine, address, @words)
+  def engine_take(engine, address, reductions),
+    do: nif_engine_take(engine, address, reductions, @words)
 
   @doc false
-  def nif_engine_take(_engine, _address, _words), do: :erlang.nif_error(:not_loaded)
+  def nif_engine_take(_engine, _address, _reductions, _words), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler, constant time.
   @doc false
@@ -567,6 +581,18 @@ defmodule Sippet.Native do
   # Normal scheduler: one lock a shard.
   @doc false
   def engine_count(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one lock a shard.
+  @doc false
+  def engine_census(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: a window of the admission is closed at most.
+  @doc false
+  def engine_standing(_engine), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_state(_engine), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler: one lock a shard.
   @doc false

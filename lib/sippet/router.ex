@@ -4,6 +4,7 @@ defmodule Sippet.Router do
   @moduledoc false
 
   alias Sippet.{Flow, Message, Native, Request, Stack, Transport, TransportError}
+  alias Sippet.Telemetry.Report
   alias Sippet.Transaction.Delivery
   alias Sippet.Transport.Destination
 
@@ -62,7 +63,7 @@ defmodule Sippet.Router do
 
     case Native.engine_receive(stack.engine, data, id, connection, remote, reliable, force_rport) do
       {:ok, []} -> :ok
-      {:ok, effects} -> perform(stack, effects)
+      {:ok, effects} -> perform(stack, tell(stack, transport, remote, data, effects))
       {:error, :stopped} -> :ok
     end
   rescue
@@ -83,12 +84,21 @@ defmodule Sippet.Router do
           binary,
           Sippet.Message.StatusLine.status_code()
         ) :: :ok
-  def reject_message(stack, %Transport{id: id}, connection, remote, head, status_code) do
+  def reject_message(stack, %Transport{id: id} = transport, connection, remote, head, status_code) do
     case Native.engine_reject(stack.engine, head, id, connection, remote, status_code) do
-      {:ok, effects} -> perform(stack, effects)
+      {:ok, effects} -> perform(stack, tell(stack, transport, remote, head, effects))
       {:error, :stopped} -> :ok
     end
   end
+
+  # What became of a message stands before its effects, where somebody listens.
+  defp tell(stack, transport, remote, data, [{:report, what, details} | rest])
+       when what in [:received, :rejected, :refused] do
+    Report.received(stack, transport, remote, data, what, details)
+    tell(stack, transport, remote, data, rest)
+  end
+
+  defp tell(_stack, _transport, _remote, _data, effects), do: effects
 
   @doc "Sends a request that was found valid."
   @spec send_request(Stack.t(), Message.t()) :: :ok | {:error, Sippet.send_error()}
@@ -207,6 +217,11 @@ defmodule Sippet.Router do
     perform(stack, rest)
   end
 
+  def perform(stack, [{:report, what, details} | rest]) do
+    Report.transaction(stack, what, details)
+    perform(stack, rest)
+  end
+
   def perform(stack, [{:transmit, address, transport, connection, remote, data} | rest]) do
     case transmit(stack, transport, connection, remote, data, address) do
       :ok -> :ok
@@ -221,11 +236,16 @@ defmodule Sippet.Router do
     case Transport.fetch(stack, id) do
       {:ok, transport} ->
         case hand_over(transport, connection, remote, data, address) do
-          :ok -> :ok
-          {:error, reason} -> {:error, transport_error(transport, remote, reason)}
+          :ok ->
+            Report.sent(stack, transport, remote, data)
+
+          {:error, reason} ->
+            Report.transport_error(stack, transport, remote, reason)
+            {:error, transport_error(transport, remote, reason)}
         end
 
       :error ->
+        Report.transport_error(stack, id, remote, :transport_closed)
         {:error, %TransportError{reason: :transport_closed}}
     end
   end

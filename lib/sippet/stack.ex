@@ -7,7 +7,16 @@ defmodule Sippet.Stack do
   alias Sippet.Message.Tag
   alias Sippet.Transactions.{Client, Server}
 
-  @enforce_keys [:name, :supervisor, :engine, :limits, :transports, :log_budget, :group_leader]
+  @enforce_keys [
+    :name,
+    :supervisor,
+    :engine,
+    :limits,
+    :options,
+    :transports,
+    :log_budget,
+    :group_leader
+  ]
   defstruct @enforce_keys ++ [sim: nil]
 
   @type t :: %__MODULE__{
@@ -15,6 +24,7 @@ defmodule Sippet.Stack do
           supervisor: pid,
           engine: reference,
           limits: Native.stack_limits(),
+          options: keyword,
           transports: :ets.tid(),
           log_budget: :atomics.atomics_ref(),
           group_leader: pid,
@@ -39,6 +49,9 @@ defmodule Sippet.Stack do
      "how long an INVITE server waits for its core after each provisional response before it answers 408"},
     {:max_transactions, 1_000_000, :count,
      "how many transactions may be open; a tenth is kept for CANCEL, ACK and requests inside dialogs"},
+    {:max_start_delay_ms, 100, :delay,
+     "how long callbacks may wait for a processor before requests outside of dialogs are refused, `:infinity` for any time; see \
+`guides/operations.md`"},
     {:merged_requests, :deliver, [:deliver, :reject],
      "`:reject` answers 482 to a request that came another way before: for user agents, not for proxies (RFC 3261 §8.2.2.2)"},
     {:stray_responses, :drop, [:drop, :deliver],
@@ -120,6 +133,8 @@ defmodule Sippet.Stack do
   end
 
   defp check!(_name, :milliseconds, value) when is_integer(value) and value > 0, do: value
+  defp check!(_name, :delay, :infinity), do: :infinity
+  defp check!(_name, :delay, value) when is_integer(value) and value > 0, do: value
   defp check!(_name, :count, value) when is_integer(value) and value > 0, do: value
 
   defp check!(name, values, value) when is_list(values) do
@@ -128,6 +143,9 @@ defmodule Sippet.Stack do
 
   defp check!(name, :milliseconds, value),
     do: refuse!(name, "a positive number of milliseconds", value)
+
+  defp check!(name, :delay, value),
+    do: refuse!(name, "a positive number of milliseconds or :infinity", value)
 
   defp check!(name, :count, value), do: refuse!(name, "a positive integer", value)
 
@@ -160,8 +178,10 @@ defmodule Sippet.Stack do
     stack = %__MODULE__{
       name: name,
       supervisor: self(),
-      engine: Native.engine_new(shards, seed, config(options), limits),
+      engine:
+        Native.engine_new(shards, seed, config(options), limits, max_start_delay_ms(options)),
       limits: limits,
+      options: options,
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
       log_budget: :atomics.new(1, signed: false),
       group_leader: Process.group_leader(),
@@ -184,6 +204,13 @@ defmodule Sippet.Stack do
     # The first callback would have to wait for it, and a CANCEL take that for the callback's own waiting.
     _ = Code.ensure_loaded(module)
     Native.engine_set_core(stack.engine, module)
+  end
+
+  defp max_start_delay_ms(options) do
+    case options[:max_start_delay_ms] do
+      :infinity -> 0
+      milliseconds -> milliseconds
+    end
   end
 
   # In the order that the engine reads them.

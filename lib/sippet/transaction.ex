@@ -60,7 +60,8 @@ defmodule Sippet.Transaction do
     * `rejected_messages` - bytes that are no message, and messages unfit for a transaction
     * `stateless_replies` - answers of the stack's own
     * `stray_responses` - responses that match no transaction
-    * `refused_requests` - requests answered 503 since as many transactions are open as may be
+    * `refused_requests` - requests answered 503, or not taken, by the stack itself: it has no core, is drained or
+      overloaded, or `:max_transactions` are open
     * `retransmissions` - messages sent again
     * `absorbed_messages` - requests and ACKs that repeat what was known
     * `dropped_deliveries` - what the core was not told since too much waited for it

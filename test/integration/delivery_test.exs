@@ -93,7 +93,7 @@ defmodule Sippet.Integration.DeliveryTest do
         # The runner, stopped where the system may stop it.
         runner =
           spawn(fn ->
-            assert {:call, _core, :receive_request, [_invite, _key], []} =
+            assert {:call, _core, :receive_request, [_invite, _key], [], _delay_us} =
                      Sippet.Native.engine_begin(engine, address)
 
             send(test, :has_it)

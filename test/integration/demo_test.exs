@@ -509,6 +509,7 @@ defmodule Sippet.Integration.DemoTest do
         Port.open({:spawn_executable, System.find_executable("mix")}, [
           :binary,
           :stderr_to_stdout,
+          :exit_status,
           line: 1_000,
           cd: @root,
           args: ["run", "examples/demo.exs"],
@@ -530,6 +531,23 @@ defmodule Sippet.Integration.DemoTest do
 
       assert status(ask(peer, request(peer, "OPTIONS", "sip:#{peer.server}"))) == 200
       assert line_with(demo, "OPTIONS sip:") =~ "127.0.0.1 #{port}  OPTIONS sip:#{peer.server}"
+
+      # SIGTERM: the call that rings is answered, a new one is not taken, and then it ends.
+      ringing = request(peer, "INVITE", "sip:bob@#{peer.server}")
+      assert status(ask(peer, ringing)) == 100
+      assert status(receive_text(peer)) == 180
+      System.cmd("kill", ["-TERM", "#{os_pid}"])
+      line_with(demo, "The server stops.")
+      ok = text_with(peer, "SIP/2.0 200 ")
+      transmit(peer, request(peer, "OPTIONS", "sip:#{peer.server}"))
+      text_with(peer, "SIP/2.0 503 ")
+      transmit(peer, within(peer, "ACK", ok, 1))
+      assert_receive {^demo, {:exit_status, 0}}, 10_000
+    end
+
+    defp text_with(peer, start) do
+      text = receive_text(peer)
+      if String.starts_with?(text, start), do: text, else: text_with(peer, start)
     end
 
     defp line_with(port, text) do

@@ -6,10 +6,14 @@ defmodule Sippet.Transaction.Delivery do
   require Logger
 
   alias Sippet.{Native, Router, Sim, Stack}
+  alias Sippet.Telemetry.Delivery, as: Span
 
   # What most callbacks need, in words: a message with its maps, and the response made from it. Room from the start spares
   # the growing heap its collections.
   @min_heap_size 2_586
+
+  # From when on a callback is late.
+  @late_us 500
 
   # How many failures of the core are logged in a second.
   @logs_a_second 10
@@ -36,13 +40,17 @@ defmodule Sippet.Transaction.Delivery do
 
   defp next(stack, _address, {:done, effects}), do: Router.perform(stack, effects)
 
-  defp next(stack, address, {:call, core, function, arguments, effects}) do
+  defp next(stack, address, {:call, core, function, arguments, effects, delay_us}) do
     Router.perform(stack, effects)
+    arguments = arguments(function, arguments)
+    span = Span.start(stack, core, function, arguments, delay_us)
 
     try do
-      apply(core, function, arguments(function, arguments))
+      apply(core, function, arguments)
     catch
       kind, reason ->
+        Span.exception(span, kind, reason, __STACKTRACE__)
+
         # What a stack's end takes from under a callback is no fault of the core's.
         with {:ok, effects} <- Native.engine_fail(stack.engine, address) do
           # In this order: a log that is full may hold up whoever writes to it.
@@ -50,9 +58,16 @@ defmodule Sippet.Transaction.Delivery do
           log(stack, core, function, kind, reason, __STACKTRACE__)
         end
     else
-      _ -> next(stack, address, Native.engine_take(stack.engine, address))
+      _ ->
+        Span.stop(span)
+        next(stack, address, Native.engine_take(stack.engine, address, reductions(delay_us)))
     end
   end
+
+  # How much the callback has computed, of interest to the admission where it began late. What the process has done before,
+  # and with an earlier callback, is little beside what makes a difference.
+  defp reductions(delay_us) when delay_us < @late_us, do: 0
+  defp reductions(_delay_us), do: self() |> Process.info(:reductions) |> elem(1)
 
   @doc "Tells the core, in a process of its own, that a flow is closed; if it wants to know."
   @spec flow_closed(Stack.t(), Sippet.Flow.t(), term) :: :ok

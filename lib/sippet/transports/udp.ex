@@ -79,6 +79,8 @@ defmodule Sippet.Transports.UDP do
   def init(options) do
     case open(options[:ip], options) do
       {:ok, socket} ->
+        # Where there is too much to do this process decides what is not done: it must not queue behind what is.
+        Process.flag(:priority, :high)
         {:ok, address} = :inet.sockname(socket)
 
         state = %{

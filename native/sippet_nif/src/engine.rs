@@ -5,12 +5,14 @@
 //!   * `{:transmit, address | nil, transport, connection, destination, binary}`
 //!   * `{:run, address}`
 //!   * `{:wake, caller}`
+//!   * `{:report, what, details}`, where somebody listens: see `report`
 
 mod callers;
 mod control;
 mod inspect;
 mod lifecycle;
 mod receive;
+mod report;
 mod runner;
 mod send;
 
@@ -66,6 +68,7 @@ fn effects_term<'a>(vm: Vm<'a>, placed: &[Placed]) -> Raw<'a> {
             ]),
             Effect::StartRunner(handle) => vm.tuple([atoms.run.into(), address(*shard, *handle)]),
             Effect::Wake(caller) => vm.tuple([atoms.wake.into(), vm.copy(caller)]),
+            Effect::Report(report) => report::term(vm, report),
         };
         list = vm.cons(term, list);
     }

@@ -8,7 +8,8 @@
 //! | `sdp` | session descriptions |
 //! | `engine` | the functions of the transaction engine |
 //! | `framer` | messages out of streams |
-//! | `stack` | shards, runners and outbox of a stack |
+//! | `stack`, `door` | shards, runners and outbox of a stack, who is let in |
+//! | `telemetry` | what somebody listens for |
 //! | `flow`, `counters` | addresses as terms, what is counted |
 //! | `encode`, `decode` | messages as terms, terms as messages |
 //! | `error` | errors as terms |
@@ -20,6 +21,7 @@
 mod atoms;
 mod counters;
 mod decode;
+mod door;
 mod encode;
 mod engine;
 mod error;
@@ -31,6 +33,7 @@ mod message;
 mod scratch;
 mod sdp;
 mod stack;
+mod telemetry;
 mod term;
 mod words;
 

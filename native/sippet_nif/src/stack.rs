@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use rustler::sys::ErlNifTerm;
 use rustler::{Atom, Encoder, Env, LocalPid, Monitor, Resource, ResourceArc};
 use sippet_proto::Limits;
-use sippet_proto::transaction::{Config, Effect, Engine, Handle, Key, KeyMaker};
+use sippet_proto::transaction::{Config, Effect, Engine, Handle, Key, KeyMaker, Surroundings};
 
 use crate::atoms;
 use crate::counters::Counters;
+use crate::door::Door;
+use crate::telemetry;
 
 /// Bits of a handle below the number of its shard.
 const SHARD_BITS: u32 = 48;
@@ -97,6 +99,7 @@ pub struct Stack {
     set_ms: AtomicU64,
     core: RwLock<Option<Atom>>,
     closed: AtomicBool,
+    pub door: Door,
     /// By process: what a monitor's end means.
     runners: ByProcess<Runner>,
     /// By process: what it waits for. A runner may wait, and what waits may send another request meanwhile.
@@ -134,7 +137,7 @@ fn key_of(env: Env<'_>, pid: &LocalPid) -> LocalPidKey {
 }
 
 impl Stack {
-    pub fn new(shards: usize, seed: [u8; 16], config: Config, limits: Limits) -> Stack {
+    pub fn new(shards: usize, seed: [u8; 16], config: Config, limits: Limits, door: Door) -> Stack {
         let keys = KeyMaker::new(seed);
         Stack {
             shards: (0..shards.max(1))
@@ -148,6 +151,7 @@ impl Stack {
             set_ms: AtomicU64::new(NOT_SET),
             core: RwLock::new(None),
             closed: AtomicBool::new(false),
+            door,
             runners: (0..RUNNER_TABLES)
                 .map(|_| Mutex::new(HashMap::new()))
                 .collect(),
@@ -201,6 +205,15 @@ impl Stack {
             .map_or(Outlook::Nothing, Outlook::Due)
     }
 
+    /// The same in microseconds: when what the core is owed could be taken.
+    pub fn now_us(&self) -> u64 {
+        let set = self.set_ms.load(Ordering::Relaxed);
+        if set != NOT_SET {
+            return set.saturating_mul(1_000);
+        }
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// The core's module.
     pub fn core(&self) -> Option<Atom> {
         *self.core.read().unwrap_or_else(PoisonError::into_inner)
@@ -248,9 +261,10 @@ impl Stack {
         effects: &mut Vec<Effect>,
         run: impl FnOnce(&mut Engine, u64, &mut Vec<Effect>) -> R,
     ) -> Option<R> {
-        let now = self.now();
+        let now_us = self.now_us();
+        let now = now_us / 1_000;
         let mut engine = self.lock(shard)?;
-        let before = self.tell_elsewhere(&mut engine);
+        let before = self.surround(&mut engine, now_us);
         let result = run(&mut engine, now, effects);
         self.account(before, engine.len());
         let deadline = engine.next_deadline();
@@ -261,11 +275,15 @@ impl Stack {
         Some(result)
     }
 
-    /// How many transactions a shard holds; it is told how many the others do.
-    fn tell_elsewhere(&self, engine: &mut Engine) -> usize {
+    /// Tells a shard what is around it, and how many transactions it holds itself.
+    fn surround(&self, engine: &mut Engine, now_us: u64) -> usize {
         let held = engine.len();
         let open = usize::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0);
-        engine.set_elsewhere(open.saturating_sub(held));
+        engine.set_surroundings(Surroundings {
+            elsewhere: open.saturating_sub(held),
+            stamp_us: now_us,
+            listening: telemetry::listening(),
+        });
         held
     }
 
@@ -320,8 +338,9 @@ impl Stack {
             let Some(mut engine) = self.lock(shard) else {
                 continue;
             };
-            let before = self.tell_elsewhere(&mut engine);
-            let now = self.now();
+            let now_us = self.now_us();
+            let now = now_us / 1_000;
+            let before = self.surround(&mut engine, now_us);
             worked |= engine.next_deadline().is_some_and(|due| due <= now);
             let more = engine.handle_timeout(now, TIMERS_A_HOLD, &mut effects);
             self.account(before, engine.len());

@@ -1,7 +1,7 @@
 //! Looks into the engine.
 
 use rustler::{Env, NifResult, Term};
-use sippet_proto::transaction::Info;
+use sippet_proto::transaction::{Census, Info, Place};
 
 use super::{control::find, runner::key_term};
 use crate::atoms;
@@ -87,6 +87,69 @@ fn engine_count(stack: StackArc) -> usize {
     (0..stack.shards())
         .filter_map(|shard| stack.look(shard, |engine| engine.len()))
         .sum()
+}
+
+/// `engine_census(stack)`: `{open, pending, waiting, runners, bytes, [{kind, state, count}]}`
+#[rustler::nif]
+fn engine_census(env: Env<'_>, stack: StackArc) -> Term<'_> {
+    let vm = Vm::new(env);
+    let atoms = atoms::get();
+    let census = (0..stack.shards())
+        .filter_map(|shard| stack.look(shard, |engine| engine.census()))
+        .fold(Census::default(), |sum, census| sum.plus(&census));
+    let mut places = vm.empty_list();
+    for (place, count) in Place::ALL.iter().zip(census.places) {
+        let (kind, state) = place.words();
+        let place = vm.tuple([
+            atoms.kind(kind).into(),
+            atoms.state(state).into(),
+            vm.wide(count as u64),
+        ]);
+        places = vm.cons(place, places);
+    }
+    let count = |count: usize| vm.wide(count as u64);
+    vm.term(vm.tuple([
+        count(census.places.iter().sum()),
+        count(census.pending),
+        count(census.waiting),
+        count(census.runners),
+        count(census.bytes),
+        places,
+    ]))
+}
+
+/// `engine_state(stack)`: `{core | nil, milliseconds since the stack was made, draining}`
+#[rustler::nif]
+fn engine_state(env: Env<'_>, stack: StackArc) -> Term<'_> {
+    let vm = Vm::new(env);
+    let atoms = atoms::get();
+    let core = stack.core().unwrap_or(atoms.nil);
+    let draining = if stack.door.is_draining() {
+        atoms.true_
+    } else {
+        atoms.false_
+    };
+    vm.term(vm.tuple([core.into(), vm.wide(stack.now()), draining.into()]))
+}
+
+/// `engine_standing(stack)`: `{overloaded, microseconds for how long, wait in microseconds, limit, episodes}`
+#[rustler::nif]
+fn engine_standing(env: Env<'_>, stack: StackArc) -> Term<'_> {
+    let vm = Vm::new(env);
+    let atoms = atoms::get();
+    let standing = stack.door.standing(stack.now_us());
+    let overloaded = if standing.overloaded {
+        atoms.true_
+    } else {
+        atoms.false_
+    };
+    vm.term(vm.tuple([
+        overloaded.into(),
+        vm.wide(standing.duration_us),
+        vm.wide(standing.wait_us),
+        vm.wide(standing.limit),
+        vm.wide(standing.episodes),
+    ]))
 }
 
 /// `engine_counters(stack)`: `[{name, value}]`

@@ -6,11 +6,12 @@ use sippet_proto::transaction::{Config, Timers};
 
 use super::effects_term;
 use crate::atoms;
+use crate::door::Door;
 use crate::message::stack_limits;
 use crate::stack::{Stack, StackArc};
 use crate::term::{Raw, Vm, trim_memory};
 
-/// `engine_new(shards, seed, config, limits)`: a stack's engine. `config` is a tuple of integers and booleans.
+/// `engine_new(shards, seed, config, limits, max_start_delay_ms)`: a stack's engine. `config` is a tuple of integers and booleans.
 #[rustler::nif]
 fn engine_new<'a>(
     env: Env<'a>,
@@ -18,6 +19,7 @@ fn engine_new<'a>(
     seed: Term<'a>,
     config: Term<'a>,
     bounds: Term<'a>,
+    max_start_delay_ms: u64,
 ) -> NifResult<StackArc> {
     let vm = Vm::new(env);
     let bad = rustler::Error::BadArg;
@@ -34,6 +36,7 @@ fn engine_new<'a>(
         seed,
         config,
         limits,
+        Door::new(max_start_delay_ms),
     )))
 }
 
@@ -77,6 +80,19 @@ fn engine_close(stack: StackArc) -> Atom {
 #[rustler::nif(schedule = "DirtyCpu")]
 fn engine_trim() -> Atom {
     trim_memory();
+    atoms::get().ok
+}
+
+/// `engine_closed(stack)`: the stack has stopped.
+#[rustler::nif]
+fn engine_closed(stack: StackArc) -> bool {
+    stack.is_closed()
+}
+
+/// `engine_drain(stack, draining)`: from now on requests outside of dialogs are refused, or no more.
+#[rustler::nif]
+fn engine_drain(stack: StackArc, draining: bool) -> Atom {
+    stack.door.drain(draining);
     atoms::get().ok
 }
 

@@ -1,20 +1,27 @@
 //! Messages from the network.
 
-use rustler::{Env, NifResult, Term};
+use rustler::{Atom, Env, NifResult, Term};
 use sippet_proto::message::reply::{Reply, Salvage, write_reply};
 use sippet_proto::message::stamp::stamp_received;
 use sippet_proto::message::{Arena, Message, Method, StartLine};
+use sippet_proto::transaction::admission::Admit;
 use sippet_proto::transaction::{
-    Destination, Effect, Flow, IncomingRequest, IncomingResponse, Target, Verdict,
+    Destination, Effect, Flow, IncomingRequest, IncomingResponse, Key, Target, Verdict,
 };
-use sippet_proto::{Bytes, Framing, Options, parse};
+use sippet_proto::{Bytes, Framing, Options, Reason, parse};
 use std::net::SocketAddr;
 
-use super::{ok, stopped};
+use super::report::{Told, told_term};
+use super::{effects_term, stopped};
 use crate::decode::Decoder;
 use crate::stack::{Placed, StackArc};
-use crate::term::Vm;
+use crate::telemetry::{self, RECEIVED, REFUSED, REJECTED};
+use crate::term::{Raw, Vm};
 use crate::{atoms, flow, scratch};
+
+/// Retry-After is from so many seconds on, and up to so many more.
+const RETRY_AFTER_S: usize = 3;
+const RETRY_AFTER_SPREAD_S: usize = 10;
 
 /// `engine_receive(stack, data, transport, connection, source, reliable, force_rport)`: one datagram, or one message of a
 /// stream.
@@ -100,9 +107,9 @@ fn receive_message<'a>(
         reliable,
         force_rport,
     };
-    let mut placed = Vec::new();
-    scratch::with(|arena, _| accept(env, stack, data, &origin, arena, &mut placed));
-    Ok(vm.term(ok(vm, &placed)))
+    let mut outcome = Outcome::default();
+    scratch::with(|arena, _| accept(env, stack, data, &origin, arena, &mut outcome));
+    Ok(vm.term(outcome.term(vm)))
 }
 
 /// `engine_reject(stack, head, transport, connection, source, status_code)`: what a stream has brought of a message that will
@@ -134,10 +141,42 @@ fn engine_reject<'a>(
         reliable: true,
         force_rport: false,
     };
-    let mut placed = Vec::new();
-    stack.counters.rejected_messages.add(1);
-    reply_without_state(&stack, head, &origin, None, status_code, &mut placed);
-    Ok(vm.term(ok(vm, &placed)))
+    let mut outcome = Outcome::default();
+    outcome.reject(&stack, atoms::get().broken, status_code);
+    reply_without_state(&stack, head, &origin, None, status_code, &mut outcome);
+    Ok(vm.term(outcome.term(vm)))
+}
+
+/// What comes of a message.
+#[derive(Default)]
+struct Outcome {
+    told: Vec<Told>,
+    placed: Vec<Placed>,
+}
+
+impl Outcome {
+    fn reject(&mut self, stack: &StackArc, reason: Atom, status_code: u16) {
+        stack.counters.rejected_messages.add(1);
+        if telemetry::listens(REJECTED) {
+            self.told.push(Told::Rejected(reason, status_code));
+        }
+    }
+
+    fn refuse(&mut self, stack: &StackArc, reason: Atom) {
+        stack.counters.refused_requests.add(1);
+        if telemetry::listens(REFUSED) {
+            self.told.push(Told::Refused(reason));
+        }
+    }
+
+    /// `{:ok, effects}`, what is told first.
+    fn term<'a>(&self, vm: Vm<'a>) -> Raw<'a> {
+        let mut list = effects_term(vm, &self.placed);
+        for told in self.told.iter().rev() {
+            list = vm.cons(told_term(vm, told), list);
+        }
+        vm.tuple([atoms::get().ok.into(), list])
+    }
 }
 
 /// Where a message came from, and how.
@@ -163,9 +202,10 @@ fn accept(
     data: &[u8],
     origin: &Origin,
     arena: &Arena,
-    placed: &mut Vec<Placed>,
+    outcome: &mut Outcome,
 ) {
     let counters = &stack.counters;
+    let atoms = atoms::get();
     if data.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         counters.keep_alives.add(1);
         return;
@@ -182,41 +222,49 @@ fn accept(
     let message = match parse(data, &options, arena) {
         Ok(message) => message,
         Err(error) => {
-            counters.rejected_messages.add(1);
-            return reply_without_state(stack, data, origin, None, error.status_code(), placed);
+            outcome.reject(stack, atoms.reason(error.reason), error.status_code());
+            return reply_without_state(stack, data, origin, None, error.status_code(), outcome);
         }
     };
     // An escaped NUL may stand in a quoted string, but nothing is written that holds one: no core could answer.
     if memchr::memchr(0, head(data, &message)).is_some() {
-        counters.rejected_messages.add(1);
-        return reply_without_state(stack, data, origin, Some(&message), 400, placed);
+        outcome.reject(stack, atoms.reason(Reason::Nul), 400);
+        return reply_without_state(stack, data, origin, Some(&message), 400, outcome);
     }
     match &message.start_line {
         StartLine::Request(line) => {
             let ack = line.method == Method::Ack;
             counters.received_requests.add(1);
+            if telemetry::listens(RECEIVED) {
+                let method = line.method.as_bytes().into();
+                outcome.told.push(Told::Request(method));
+            }
             if message
                 .headers
                 .cseq
                 .is_none_or(|cseq| cseq.method != line.method)
             {
-                counters.rejected_messages.add(1);
+                outcome.reject(stack, atoms.method_mismatch, 400);
                 if !ack {
-                    reply_without_state(stack, data, origin, Some(&message), 400, placed);
+                    reply_without_state(stack, data, origin, Some(&message), 400, outcome);
                 }
                 return;
             }
             if stack.core().is_none() {
                 if !ack {
-                    reply_without_state(stack, data, origin, Some(&message), 503, placed);
+                    outcome.refuse(stack, atoms.no_core);
+                    refuse(stack, data, origin, Some(&message), false, outcome);
                 }
                 return;
             }
-            accept_request(env, stack, data, origin, &message, placed);
+            accept_request(env, stack, data, origin, &message, outcome);
         }
-        StartLine::Status(_) => {
+        StartLine::Status(line) => {
             counters.received_responses.add(1);
-            accept_response(env, stack, data, origin, &message, placed);
+            if telemetry::listens(RECEIVED) {
+                outcome.told.push(Told::Response(line.status_code));
+            }
+            accept_response(env, stack, data, origin, &message, outcome);
         }
     }
 }
@@ -235,7 +283,7 @@ fn accept_request(
     data: &[u8],
     origin: &Origin,
     message: &Message<'_>,
-    placed: &mut Vec<Placed>,
+    outcome: &mut Outcome,
 ) {
     let force_rport = origin.force_rport && origin.flow.connection == 0;
     let mut stamped = Vec::with_capacity(data.len() + 64);
@@ -255,16 +303,84 @@ fn accept_request(
     let Ok(request) = request else { return };
     let shard = stack.shard_of(request.call);
     let mut effects = Vec::new();
+    let door = &stack.door;
+    let mut refusal = Refusal {
+        reason: atoms::get().max_transactions,
+        stay_away: true,
+    };
     let verdict = stack.step(env, shard, &mut effects, |engine, now, effects| {
+        let may_refuse = door.is_draining() || door.is_watched();
+        if may_refuse && engine.is_outside(&request) {
+            let source = stack.keys.source(origin.source.ip());
+            if let Some(refused) = at_the_door(stack, source) {
+                refusal = refused;
+                return Verdict::Reply(503);
+            }
+        }
         engine.handle_request(now, request, effects)
     });
-    placed.extend(effects.into_iter().map(|effect| (shard, effect)));
+    outcome
+        .placed
+        .extend(effects.into_iter().map(|effect| (shard, effect)));
     if let Some(Verdict::Reply(status_code)) = verdict {
         if status_code == 503 {
-            stack.counters.refused_requests.add(1);
+            outcome.refuse(stack, refusal.reason);
+            return refuse(
+                stack,
+                data,
+                origin,
+                Some(message),
+                refusal.stay_away,
+                outcome,
+            );
         }
-        reply_without_state(stack, data, origin, Some(message), status_code, placed);
+        reply_without_state(stack, data, origin, Some(message), status_code, outcome);
     }
+}
+
+/// Why a request gets 503.
+struct Refusal {
+    reason: Atom,
+    /// It is no use to try again soon, whatever the request.
+    stay_away: bool,
+}
+
+/// A request that could be refused, and whether it is.
+fn at_the_door(stack: &StackArc, source: u64) -> Option<Refusal> {
+    let atoms = atoms::get();
+    if stack.door.is_draining() {
+        return Some(Refusal {
+            reason: atoms.draining,
+            stay_away: true,
+        });
+    }
+    let stay_away = match stack.door.arrives(stack.now_us(), source) {
+        Admit::Yes => return None,
+        Admit::No => false,
+        Admit::Hopeless => true,
+    };
+    Some(Refusal {
+        reason: atoms.overload,
+        stay_away,
+    })
+}
+
+/// Answers 503. Whoever is told when to try again sends nothing until then (§21.5.4), so that is said only where the stack as a whole
+/// can take nothing, and to each request another time.
+fn refuse(
+    stack: &StackArc,
+    data: &[u8],
+    origin: &Origin,
+    message: Option<&Message<'_>>,
+    stay_away: bool,
+    outcome: &mut Outcome,
+) {
+    let seconds = message
+        .filter(|_| stay_away)
+        .and_then(|message| stateless_key(stack, message))
+        .map(|key| (RETRY_AFTER_S + key.shard(RETRY_AFTER_SPREAD_S)).to_string());
+    let seconds = seconds.as_ref().map(|text| text.as_bytes());
+    answer(stack, data, origin, message, 503, seconds, outcome);
 }
 
 fn accept_response(
@@ -273,7 +389,7 @@ fn accept_response(
     data: &[u8],
     origin: &Origin,
     message: &Message<'_>,
-    placed: &mut Vec<Placed>,
+    outcome: &mut Outcome,
 ) {
     let bytes = Bytes::copy_from_slice(data);
     let Ok(response) = IncomingResponse::new(message, &stack.keys, bytes, origin.target()) else {
@@ -285,7 +401,9 @@ fn accept_response(
     let verdict = stack.step(env, shard, &mut effects, |engine, now, effects| {
         engine.handle_response(now, response, effects)
     });
-    placed.extend(effects.into_iter().map(|effect| (shard, effect)));
+    outcome
+        .placed
+        .extend(effects.into_iter().map(|effect| (shard, effect)));
     if matches!(verdict, Some(Verdict::Dropped | Verdict::Delivered)) {
         stack.counters.stray_responses.add(1);
     }
@@ -298,7 +416,19 @@ fn reply_without_state(
     origin: &Origin,
     message: Option<&Message<'_>>,
     status_code: u16,
-    placed: &mut Vec<Placed>,
+    outcome: &mut Outcome,
+) {
+    answer(stack, data, origin, message, status_code, None, outcome);
+}
+
+fn answer(
+    stack: &StackArc,
+    data: &[u8],
+    origin: &Origin,
+    message: Option<&Message<'_>>,
+    status_code: u16,
+    retry_after: Option<&[u8]>,
+    outcome: &mut Outcome,
 ) {
     let mut stamped = Vec::with_capacity(data.len() + 64);
     let via = stamp_received(&mut stamped, data, origin.source, origin.force_rport);
@@ -310,19 +440,20 @@ fn reply_without_state(
         None => origin.target(),
     };
     let tag = message.and_then(|message| stateless_tag(stack, message));
+    let extra = retry_after.map(|seconds| (&b"Retry-After"[..], seconds));
     let tag = tag.unwrap_or_else(|| stack.keys.stateless_tag(b"", data, 0, b"").to_tag());
     let reply = Reply {
         status_code,
         reason_phrase: reason_phrase(status_code).as_bytes(),
         to_tag: Some(&tag),
-        extra: &[],
+        extra: extra.as_slice(),
     };
     let mut out = Vec::with_capacity(stamped.len().min(2048));
     if write_reply(&mut out, &salvage, &reply).is_err() {
         return;
     }
     stack.counters.stateless_replies.add(1);
-    placed.push((
+    outcome.placed.push((
         0,
         Effect::Transmit {
             target,
@@ -334,13 +465,15 @@ fn reply_without_state(
 
 /// The same for each repetition of a request, and known again in its ACK.
 fn stateless_tag(stack: &StackArc, message: &Message<'_>) -> Option<[u8; 16]> {
+    stateless_key(stack, message).map(Key::to_tag)
+}
+
+fn stateless_key(stack: &StackArc, message: &Message<'_>) -> Option<Key> {
     let headers = &message.headers;
     let from = headers.from.as_ref()?.tag().unwrap_or_default();
     let branch = headers.via.as_ref()?.first()?.branch().unwrap_or_default();
-    let key = stack
-        .keys
-        .stateless_tag(from, headers.call_id?, headers.cseq?.number, branch);
-    Some(key.to_tag())
+    let keys = &stack.keys;
+    Some(keys.stateless_tag(from, headers.call_id?, headers.cseq?.number, branch))
 }
 
 fn reason_phrase(status_code: u16) -> &'static str {

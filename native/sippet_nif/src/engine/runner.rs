@@ -20,27 +20,35 @@ fn nif_engine_begin<'a>(
     address: u64,
     words: Term<'a>,
 ) -> NifResult<Term<'a>> {
-    next_delivery(env, &stack, Address::from_bits(address), true, words)
+    next_delivery(env, &stack, Address::from_bits(address), None, words)
 }
 
-/// `engine_take(stack, address)`: the delivery before is done; the next one, or nothing.
+/// `engine_take(stack, address, reductions)`: the delivery before is done, with so many reductions, 0 if that is not known;
+/// the next one, or nothing.
 #[rustler::nif]
 fn nif_engine_take<'a>(
     env: Env<'a>,
     stack: StackArc,
     address: u64,
+    reductions: u64,
     words: Term<'a>,
 ) -> NifResult<Term<'a>> {
-    next_delivery(env, &stack, Address::from_bits(address), false, words)
+    next_delivery(
+        env,
+        &stack,
+        Address::from_bits(address),
+        Some(reductions),
+        words,
+    )
 }
 
-/// `{:call, module, function, arguments, effects}` or `{:done, effects}`. The effects are the runner's, before it calls;
-/// `{:await, pid}` among them: not before that process has called.
+/// `{:call, module, function, arguments, effects, microseconds that it waited}` or `{:done, effects}`. The effects are the
+/// runner's, before it calls; `{:await, pid}` among them: not before that process has called.
 fn next_delivery<'a>(
     env: Env<'a>,
     stack: &StackArc,
     address: Address,
-    begin: bool,
+    done: Option<u64>,
     words: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let vm = Vm::new(env);
@@ -48,6 +56,8 @@ fn next_delivery<'a>(
     let pid = env.pid();
     let Address { shard, handle } = address;
     let mut effects = Vec::new();
+    let begin = done.is_none();
+    let mut request_done = false;
     let mut taken = stack.step(env, shard, &mut effects, |engine, now, effects| {
         if begin {
             if let Some(process) = Process::new(vm.number_of(&pid)) {
@@ -55,9 +65,15 @@ fn next_delivery<'a>(
             }
             engine.begin(now, handle, effects)
         } else {
+            request_done = engine.is_at_request(handle);
             engine.take(now, handle, effects)
         }
     });
+    if let Some(reductions) = done
+        && request_done
+    {
+        stack.door.ended(stack.now_us(), reductions);
+    }
     let core = stack.core();
     if core.is_none() {
         // What comes back of a request that was sent before there is a core is owed to nobody.
@@ -69,8 +85,13 @@ fn next_delivery<'a>(
     }
     let taken = taken.flatten().filter(|_| !stack.is_closed());
     let called = taken.zip(core).and_then(|(taken, core)| {
+        let now_us = stack.now_us();
+        let start_delay_us = now_us.saturating_sub(taken.stamp_us);
         if begin {
             watch(env, stack, &pid, address);
+            if taken.outside {
+                stack.door.began(now_us, start_delay_us);
+            }
         }
         let made = scratch::with(|arena, _| arguments(vm, &taken, stack, words, arena));
         if made.is_none() {
@@ -79,11 +100,11 @@ fn next_delivery<'a>(
                 engine.handle_runner_failure(now, handle, effects);
             });
         }
-        made.map(|(function, arguments)| (core, function, arguments, taken.behind))
+        made.map(|(function, arguments)| (core, function, arguments, taken.behind, start_delay_us))
     });
     let placed: Vec<Placed> = effects.into_iter().map(|effect| (shard, effect)).collect();
     let effects = effects_term(vm, &placed);
-    let Some((core, function, arguments, behind)) = called else {
+    let Some((core, function, arguments, behind, start_delay_us)) = called else {
         unwatch(env, stack, &pid);
         return Ok(vm.term(vm.tuple([atoms::get().done.into(), effects])));
     };
@@ -100,6 +121,7 @@ fn next_delivery<'a>(
         function.into(),
         arguments,
         effects,
+        vm.wide(start_delay_us),
     ])))
 }
 
@@ -205,14 +227,18 @@ pub fn message_term<'a>(
     Some(encoder.message(&message, flow::flow_term(vm, source)))
 }
 
+/// A known method is an atom, another one a string.
+pub fn method_term<'a>(vm: Vm<'a>, method: &[u8]) -> Raw<'a> {
+    match atoms::get().method(&Method::from_bytes(method)) {
+        Some(atom) => atom.into(),
+        None => vm.copy(method),
+    }
+}
+
 /// `%Sippet.Transactions.Client.Key{}` or `%Sippet.Transactions.Server.Key{}`
 pub fn key_term<'a>(vm: Vm<'a>, name: &Name, client: bool) -> Raw<'a> {
     let atoms = atoms::get();
-    let method = Method::from_bytes(name.method());
-    let method = match atoms.method(&method) {
-        Some(atom) => atom.into(),
-        None => vm.copy(name.method()),
-    };
+    let method = method_term(vm, name.method());
     let branch = vm.copy(name.branch());
     if client {
         return vm.map(

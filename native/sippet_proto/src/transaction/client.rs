@@ -66,7 +66,7 @@ impl Client {
 
             (State::Trying | State::Proceeding, Event::Timer(Timer::E)) => {
                 cx.transmit(&self.request);
-                cx.gauges.retransmissions += 1;
+                cx.retransmitted();
                 self.interval_ms = match self.state {
                     State::Proceeding => cx.config.t2_ms,
                     _ => cx.config.backoff_ms(self.interval_ms),
@@ -104,6 +104,7 @@ impl Client {
             self.state = State::Proceeding;
             return Step::Alive;
         }
+        cx.concluded(response.status_code);
         self.request = Bytes::new();
         cx.disarm_machine();
         if cx.common.reliable {
@@ -117,6 +118,11 @@ impl Client {
     fn end(&mut self) -> Step {
         self.state = State::Terminated;
         Step::Ended
+    }
+
+    /// The final response has not come.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, State::Trying | State::Proceeding)
     }
 
     pub fn bytes(&self) -> usize {

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::config::Timers;
 use super::delivery::{Listener, Process, QUEUE_LIMIT, Runner};
-use super::effect::{Delivery, Effect, Failure, Target};
+use super::effect::{Delivery, Effect, End, Failure, Report, Target};
 use super::input::{IncomingResponse, Name};
 use super::key::{Key, KeyMaker};
+use super::outcome::Surroundings;
 use super::slab::{Handle, Table};
 use crate::message::Method;
 use crate::message::reply::{Reply, Salvage, write_reply};
@@ -87,11 +88,21 @@ pub(super) type Alarm = (Handle, Timer);
 pub(super) struct Queued {
     pub delivery: Delivery,
     pub status_code: Option<u16>,
+    /// When it could have been taken, by the clock of [`Surroundings`].
+    pub stamp_us: u64,
 }
 
 impl Queued {
     fn is_provisional(&self) -> bool {
         self.status_code.is_some_and(|code| code < 200)
+    }
+
+    pub fn bytes(&self) -> usize {
+        match &self.delivery {
+            Delivery::Request { bytes, .. } | Delivery::Response { bytes, .. } => bytes.len(),
+            Delivery::Failed(Failure::Transport(reason)) => reason.len(),
+            Delivery::Failed(_) => 0,
+        }
     }
 
     fn is_success(&self) -> bool {
@@ -129,6 +140,16 @@ pub(super) struct Common {
     pub followers: Vec<Handle>,
     /// Its own first delivery waits for another transaction's.
     pub gated: bool,
+    /// Its request is the core's to answer and of no dialog.
+    pub outside: bool,
+    /// The core is at work on that request.
+    pub at_request: bool,
+    /// Its messages that were sent again.
+    pub retransmissions: u32,
+    /// The status code of its first final response, and when that was sent or came.
+    pub concluded: Option<(u16, u64)>,
+    /// It failed, or was ended.
+    pub end: End,
     timers: [Option<TimerId>; 4],
 }
 
@@ -160,6 +181,11 @@ impl Common {
             started: false,
             followers: Vec::new(),
             gated: false,
+            outside: false,
+            at_request: false,
+            retransmissions: 0,
+            concluded: None,
+            end: End::Normal,
             timers: [None; 4],
         }
     }
@@ -190,6 +216,7 @@ pub(super) struct Context<'e> {
     pub table: &'e mut Table<Handle>,
     pub effects: &'e mut Vec<Effect>,
     pub gauges: &'e mut super::outcome::Gauges,
+    pub surroundings: Surroundings,
 }
 
 impl Context<'_> {
@@ -245,8 +272,49 @@ impl Context<'_> {
         }
     }
 
+    /// A message was sent again.
+    pub fn retransmitted(&mut self) {
+        self.gauges.retransmissions += 1;
+        self.common.retransmissions = self.common.retransmissions.saturating_add(1);
+    }
+
+    /// A final response was sent or has come.
+    pub fn concluded(&mut self, status_code: u16) {
+        self.common.concluded.get_or_insert((status_code, self.now));
+    }
+
+    /// Says that the transaction begins, if somebody listens.
+    pub fn report_start(&mut self, client: bool) {
+        if self.surroundings.listening.starts {
+            self.effects.push(Effect::Report(Box::new(Report::Started {
+                name: self.common.name.clone(),
+                client,
+            })));
+        }
+    }
+
+    /// Says that it has ended, if somebody listens.
+    pub fn report_stop(&mut self, client: bool) {
+        if self.surroundings.listening.stops {
+            let since = |at: u64| at.saturating_sub(self.common.created_ms);
+            self.effects.push(Effect::Report(Box::new(Report::Stopped {
+                name: self.common.name.clone(),
+                client,
+                duration_ms: since(self.now),
+                concluded: self.common.concluded.map(|(code, at)| (code, since(at))),
+                retransmissions: self.common.retransmissions,
+                end: self.common.end,
+            })));
+        }
+    }
+
     /// Puts a failure into the core's queue.
     pub fn fail(&mut self, failure: Failure) {
+        self.common.end = match failure {
+            Failure::Timeout => End::Timeout,
+            Failure::NoAck => End::NoAck,
+            Failure::Transport(_) => End::TransportError,
+        };
         self.deliver(Delivery::Failed(failure));
     }
 
@@ -260,6 +328,7 @@ impl Context<'_> {
         self.enqueue(Queued {
             delivery,
             status_code: Some(response.status_code),
+            stamp_us: self.surroundings.stamp_us,
         });
     }
 
@@ -268,6 +337,7 @@ impl Context<'_> {
         self.enqueue(Queued {
             delivery,
             status_code: None,
+            stamp_us: self.surroundings.stamp_us,
         });
     }
 

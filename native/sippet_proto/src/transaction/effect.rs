@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::input::Name;
 use super::slab::Handle;
 
 /// The transport, and the connection within it, that carried a message. The engine only keeps it.
@@ -86,4 +87,48 @@ pub enum Effect {
     /// Tell the process that waits, which is named as in its request, to call [`super::Engine::collect`] until there is
     /// nothing left.
     Wake(Bytes),
+    /// Tell those who listen.
+    Report(Box<Report>),
+}
+
+/// What happened, for those who [listen](super::Listening).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// A transaction has begun.
+    Started {
+        /// The words of its key.
+        name: Name,
+        /// The core is its client.
+        client: bool,
+    },
+    /// A transaction has ended: its machine has terminated.
+    Stopped {
+        /// The words of its key.
+        name: Name,
+        /// The core is its client.
+        client: bool,
+        /// How long it lived.
+        duration_ms: u64,
+        /// The status code of its first final response, and when that was sent or came, from the beginning.
+        concluded: Option<(u16, u64)>,
+        /// Its messages that were sent again.
+        retransmissions: u32,
+        /// How it ended.
+        end: End,
+    },
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// As it should: all that could be repeated has been seen out.
+    Normal,
+    /// As by [`Failure::Timeout`].
+    Timeout,
+    /// As by [`Failure::NoAck`].
+    NoAck,
+    /// As by [`Failure::Transport`].
+    TransportError,
+    /// By [`super::Engine::terminate`].
+    Terminated,
 }

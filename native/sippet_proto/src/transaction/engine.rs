@@ -1,6 +1,8 @@
 //! The engine: the table of transactions, and the steps that messages and timers make in it.
 
 mod callers;
+mod census;
+mod inspect;
 #[cfg(test)]
 mod pairs;
 mod runners;
@@ -8,23 +10,21 @@ mod sends;
 
 use bytes::Bytes;
 
+use self::census::Share;
 use self::runners::Gate;
 use super::client::{self, Client};
 use super::config::Config;
 use super::context::{Alarm, Common, Context, Step, Timer};
 use super::delivery::{Listener, Runner};
-use super::effect::{Delivery, Effect};
+use super::effect::{Delivery, Effect, End};
 use super::input::{IncomingRequest, IncomingResponse, Kind, Name};
 use super::invite_client::{self, InviteClient};
 use super::invite_server::{self, InviteServer};
 use super::key::{Key, KeyMaker};
-use super::outcome::{Gauges, Info, Verdict};
+use super::outcome::{Census, Gauges, Surroundings, Verdict};
 use super::server::{self, Server};
 use super::slab::{Handle, Slab, Table};
 use crate::timer::wheel::Wheel;
-
-/// How many slots one page of [`Engine::list`] looks at.
-const PAGE_SLOTS: u32 = 1024;
 
 enum Machine {
     InviteClient(InviteClient),
@@ -68,9 +68,9 @@ pub struct Engine {
     gates: Table<Gate>,
     wheel: Wheel<Alarm>,
     now: u64,
-    /// How many transactions the other shards have, by which the limit is kept.
-    elsewhere: usize,
+    surroundings: Surroundings,
     gauges: Gauges,
+    census: Census,
 }
 
 impl Engine {
@@ -89,8 +89,9 @@ impl Engine {
             gates: Table::new(),
             wheel: Wheel::new(now_ms),
             now: now_ms,
-            elsewhere: 0,
+            surroundings: Surroundings::default(),
             gauges: Gauges::default(),
+            census: Census::default(),
         }
     }
 
@@ -104,9 +105,9 @@ impl Engine {
         self.entries.len() == 0
     }
 
-    /// Tells how many transactions are open in the other engines of a stack, which share the limit with this one.
-    pub fn set_elsewhere(&mut self, count: usize) {
-        self.elsewhere = count;
+    /// Tells what is around the engine. It holds until it is told again.
+    pub fn set_surroundings(&mut self, surroundings: Surroundings) {
+        self.surroundings = surroundings;
     }
 
     /// The counts so far.
@@ -157,6 +158,13 @@ impl Engine {
         }
     }
 
+    /// The request would begin a transaction outside of any dialog: the kind that is refused first.
+    pub fn is_outside(&self, request: &IncomingRequest) -> bool {
+        matches!(request.kind, Kind::Invite | Kind::NonInvite)
+            && !request.in_dialog
+            && self.table.get(request.key).is_none()
+    }
+
     fn begin_server(&mut self, request: IncomingRequest, effects: &mut Vec<Effect>) -> Verdict {
         let invite = match request.kind {
             Kind::Cancel => match self.table.get(request.invite) {
@@ -174,7 +182,7 @@ impl Engine {
         if merged && self.table.get(request.merged).is_some() {
             return Verdict::Reply(482);
         }
-        let common = Common::new(
+        let mut common = Common::new(
             request.name,
             request.key,
             request.call,
@@ -182,8 +190,9 @@ impl Engine {
             request.reliable,
             self.now,
         );
+        common.outside = request.kind != Kind::Cancel && !request.in_dialog;
         // The machine is made with its context, and the context needs a place: it starts as one that has ended.
-        let Some(handle) = self.entries.insert(Entry {
+        let Some(handle) = self.insert(Entry {
             common,
             machine: Machine::Ended { client: false },
         }) else {
@@ -200,6 +209,7 @@ impl Engine {
             keyed: true,
         };
         self.with(handle, effects, |machine, cx| {
+            cx.report_start(false);
             *machine = match request.kind {
                 Kind::Invite => Machine::InviteServer(InviteServer::start(request.bytes, cx)),
                 _ => Machine::Server(Server::start(request.bytes, cx)),
@@ -296,7 +306,7 @@ impl Engine {
             common,
             machine: Machine::Stray { acknowledges },
         };
-        match self.entries.insert(entry) {
+        match self.insert(entry) {
             Some(handle) => {
                 self.with(handle, effects, |_, cx| cx.deliver(delivery));
                 true
@@ -393,11 +403,14 @@ impl Engine {
     /// Ends a transaction at once. The core is told nothing, also not what waits for it.
     pub fn terminate(&mut self, now: u64, handle: Handle, effects: &mut Vec<Effect>) -> bool {
         self.advance(now);
-        let Some(entry) = self.entries.get_mut(handle) else {
+        let Some(entry) = self.entries.get(handle) else {
             return false;
         };
-        entry.common.queue.clear();
         effects.extend(entry.wake());
+        self.with(handle, effects, |_, cx| {
+            cx.common.queue.clear();
+            cx.common.end = End::Terminated;
+        });
         self.step(handle, effects, |_, _| Step::Ended);
         true
     }
@@ -453,29 +466,11 @@ impl Engine {
                 *self = Engine::new(self.config, self.keys, self.now);
                 return true;
             };
+            self.census
+                .subtract(Share::of(&entry.common, &entry.machine));
             effects.extend(entry.wake());
         }
         false
-    }
-
-    /// What is open, from slot `from` on: at most `limit`, and where to go on.
-    pub fn list(&self, from: u32, limit: usize) -> (Vec<Info>, Option<u32>) {
-        let mut found = Vec::new();
-        let mut slot = from;
-        while slot < self.entries.slots() {
-            // A page ends by what it looked at too: emptied slots must not cost a call its time.
-            if found.len() >= limit || slot - from >= PAGE_SLOTS {
-                return (found, Some(slot));
-            }
-            found.extend(self.entries.at(slot).and_then(|(_, entry)| entry.info()));
-            slot += 1;
-        }
-        (found, None)
-    }
-
-    /// What can be told of one transaction.
-    pub fn info(&self, handle: Handle) -> Option<Info> {
-        self.entries.get(handle).and_then(Entry::info)
     }
 
     fn advance(&mut self, now: u64) {
@@ -484,7 +479,9 @@ impl Engine {
 
     fn has_room(&self, privileged: bool) -> bool {
         let limit = self.config.max_transactions;
-        self.entries.len().saturating_add(self.elsewhere)
+        self.entries
+            .len()
+            .saturating_add(self.surroundings.elsewhere)
             < if privileged {
                 limit
             } else {
@@ -502,6 +499,7 @@ impl Engine {
         let Some(Entry { common, machine }) = self.entries.get_mut(handle) else {
             return;
         };
+        let before = Share::of(common, machine);
         let mut context = Context {
             handle,
             now: self.now,
@@ -512,8 +510,18 @@ impl Engine {
             table: &mut self.table,
             effects,
             gauges: &mut self.gauges,
+            surroundings: self.surroundings,
         };
         run(machine, &mut context);
+        let after = Share::of(common, machine);
+        self.census.replace(before, after);
+    }
+
+    fn insert(&mut self, entry: Entry) -> Option<Handle> {
+        let share = Share::of(&entry.common, &entry.machine);
+        let handle = self.entries.insert(entry)?;
+        self.census.add(share);
+        Some(handle)
     }
 
     /// Runs a machine for one step and clears away what has ended.
@@ -526,6 +534,7 @@ impl Engine {
         self.with(handle, effects, |machine, cx| {
             if run(machine, cx) == Step::Ended && !machine.is_over() {
                 let client = machine.is_client();
+                cx.report_stop(client);
                 *machine = Machine::Ended { client };
                 cx.disarm_machine();
                 // Whoever asks for the key now begins anew.
@@ -555,6 +564,8 @@ impl Engine {
         let Some(entry) = self.entries.remove(handle) else {
             return;
         };
+        self.census
+            .subtract(Share::of(&entry.common, &entry.machine));
         for follower in entry.common.followers {
             self.open(follower, effects);
         }
@@ -571,25 +582,6 @@ impl Entry {
             Listener::Caller(caller) => Some(Effect::Wake(caller.clone())),
             Listener::Core | Listener::Nobody => None,
         }
-    }
-
-    fn info(&self) -> Option<Info> {
-        let (state, bytes) = match &self.machine {
-            Machine::InviteClient(m) => (m.state.name(), m.bytes()),
-            Machine::Client(m) => (m.state.name(), m.bytes()),
-            Machine::InviteServer(m) => (m.state.name(), m.bytes()),
-            Machine::Server(m) => (m.state.name(), m.bytes()),
-            Machine::Ended { .. } => ("terminated", 0),
-            Machine::Stray { .. } => return None,
-        };
-        Some(Info {
-            name: self.common.name.clone(),
-            client: self.machine.is_client(),
-            state,
-            created_ms: self.common.created_ms,
-            queued: self.common.queue.len(),
-            bytes: bytes + self.common.name.bytes(),
-        })
     }
 }
 

@@ -103,7 +103,7 @@ impl Forks {
                 fork.wait = Wait::None;
                 cx.fail(Failure::NoAck);
             } else if repetition.due_ms <= cx.now {
-                cx.gauges.retransmissions += 1;
+                cx.retransmitted();
                 cx.transmit_to(&repetition.bytes, repetition.target.clone());
                 repetition.interval_ms = cx.config.backoff_ms(repetition.interval_ms);
                 repetition.due_ms = cx.now.saturating_add(repetition.interval_ms);
@@ -119,6 +119,11 @@ impl Forks {
                 cx.fail(Failure::NoAck);
             }
         }
+    }
+
+    /// One is repeated until its ACK.
+    pub fn wait(&self) -> bool {
+        self.open().next().is_some()
     }
 
     fn open(&self) -> impl Iterator<Item = &Repetition> {

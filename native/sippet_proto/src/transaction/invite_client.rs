@@ -134,7 +134,7 @@ impl InviteClient {
 
             (State::Calling, Event::Timer(Timer::A)) => {
                 cx.transmit(&self.request);
-                cx.gauges.retransmissions += 1;
+                cx.retransmitted();
                 self.interval_ms = self.interval_ms.saturating_mul(2);
                 cx.arm(Timer::A, self.interval_ms);
                 Outcome::Step(Step::Alive)
@@ -230,6 +230,7 @@ impl InviteClient {
     fn accept(&mut self, response: &IncomingResponse, cx: &mut Context<'_>) {
         if self.state != State::Accepted {
             self.state = State::Accepted;
+            cx.concluded(response.status_code);
             self.held_cancel = None;
             self.request = Bytes::new();
             cx.disarm_machine();
@@ -239,7 +240,7 @@ impl InviteClient {
             Some(index) => match self.forks.get(index).and_then(|fork| fork.ack.as_ref()) {
                 Some((ack, target)) => {
                     cx.gauges.absorbed_messages += 1;
-                    cx.gauges.retransmissions += 1;
+                    cx.retransmitted();
                     cx.transmit_to(ack, target.clone());
                 }
                 // The first fork is the one that the process which waited has in its hands.
@@ -261,6 +262,7 @@ impl InviteClient {
     }
 
     fn complete(&mut self, response: &IncomingResponse, cx: &mut Context<'_>) -> Step {
+        cx.concluded(response.status_code);
         self.ack = build_ack(&self.request, &response.bytes);
         self.request = Bytes::new();
         self.held_cancel = None;

@@ -103,7 +103,7 @@ impl InviteServer {
                 200..300 => self.accept(response, cx),
                 300.. => {
                     self.redirect(response, cx);
-                    self.complete(response.bytes.clone(), cx)
+                    self.complete(response.status_code, response.bytes.clone(), cx)
                 }
             },
             (State::Accepted, Event::Response(response))
@@ -211,6 +211,7 @@ impl InviteServer {
         cx.transmit(&response.bytes);
         if self.state != State::Accepted {
             self.state = State::Accepted;
+            cx.concluded(response.status_code);
             self.request = Bytes::new();
             self.last = None;
             cx.disarm_machine();
@@ -220,7 +221,8 @@ impl InviteServer {
         ALIVE
     }
 
-    fn complete(&mut self, bytes: Bytes, cx: &mut Context<'_>) -> Outcome {
+    fn complete(&mut self, status_code: u16, bytes: Bytes, cx: &mut Context<'_>) -> Outcome {
+        cx.concluded(status_code);
         self.state = State::Completed;
         self.request = Bytes::new();
         self.last = Some(bytes);
@@ -243,7 +245,7 @@ impl InviteServer {
     ) -> Outcome {
         let source = self.last.as_ref().unwrap_or(&self.request);
         match cx.reply(source, status_code, reason_phrase) {
-            Some(bytes) => self.complete(bytes, cx),
+            Some(bytes) => self.complete(status_code, bytes, cx),
             None => self.end(),
         }
     }
@@ -256,7 +258,7 @@ impl InviteServer {
 
     fn repeat(&self, cx: &mut Context<'_>) {
         if self.last.is_some() {
-            cx.gauges.retransmissions += 1;
+            cx.retransmitted();
             self.send_last(cx);
         }
     }
@@ -270,6 +272,15 @@ impl InviteServer {
     fn end(&mut self) -> Outcome {
         self.state = State::Terminated;
         Outcome::Step(Step::Ended)
+    }
+
+    /// It waits for its core or for an ACK.
+    pub fn is_pending(&self) -> bool {
+        match self.state {
+            State::Proceeding | State::Completed => true,
+            State::Accepted => self.forks.wait(),
+            State::Confirmed | State::Terminated => false,
+        }
     }
 
     pub fn bytes(&self) -> usize {

@@ -6,7 +6,7 @@
 //! the default of the protocol.
 
 use core::hash::Hasher as _;
-use core::net::Ipv6Addr;
+use core::net::{IpAddr, Ipv6Addr};
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
@@ -51,6 +51,7 @@ enum Domain {
     Accepted = 7,
     StatelessTag = 8,
     ResponseTag = 9,
+    Source = 10,
 }
 
 /// Makes keys under a secret seed.
@@ -74,6 +75,16 @@ impl KeyMaker {
     /// Of a Call-ID: shards and the order of ACK and later requests go by it. Call-IDs are compared by byte (§20.8).
     pub fn call(&self, call_id: &[u8]) -> Key {
         self.start(Domain::Call).exact(call_id).finish()
+    }
+
+    /// Of where requests come from, for the admission. Whoever has an IPv6 address has all of its subnet (RFC 4291 §2.5.4).
+    pub fn source(&self, address: IpAddr) -> u64 {
+        let source = self.start(Domain::Source);
+        let key = match address.to_canonical() {
+            IpAddr::V4(address) => source.exact(&address.octets()),
+            IpAddr::V6(address) => source.exact(&address.octets()[..8]),
+        };
+        key.finish().0 as u64
     }
 
     /// Of a client transaction (§17.1.3): branch and method.

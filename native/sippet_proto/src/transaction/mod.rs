@@ -5,6 +5,7 @@
 //! effects. What the core is owed waits in here until a runner [takes](Engine::take) it.
 
 mod ack;
+pub mod admission;
 mod cancel;
 mod client;
 mod config;
@@ -24,11 +25,13 @@ mod slab;
 pub use config::{Config, Timers};
 pub use context::Timer;
 pub use delivery::{Listener, Process};
-pub use effect::{Delivery, Destination, Effect, Failure, Flow, Target};
+pub use effect::{Delivery, Destination, Effect, End, Failure, Flow, Report, Target};
 pub use engine::Engine;
 pub use input::{
     IncomingRequest, IncomingResponse, Kind, Name, OutgoingRequest, OutgoingResponse, Unfit,
 };
 pub use key::{Key, KeyMaker};
-pub use outcome::{Collected, Gauges, Info, SendError, Taken, Verdict};
+pub use outcome::{
+    Census, Collected, Gauges, Info, Listening, Place, SendError, Surroundings, Taken, Verdict,
+};
 pub use slab::Handle;

@@ -18,6 +18,26 @@ pub struct Gauges {
     pub absorbed_messages: u64,
 }
 
+/// What is around an engine: told before a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// How many transactions are open in the other engines of a stack, which share the limit with this one.
+    pub elsewhere: usize,
+    /// The moment by a finer clock than that of the timers. The engine only keeps it with what it queues.
+    pub stamp_us: u64,
+    /// What is to be reported.
+    pub listening: Listening,
+}
+
+/// The [reports](super::Report) that somebody listens for. The others cost nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listening {
+    /// Transactions that begin.
+    pub starts: bool,
+    /// Transactions that end.
+    pub stops: bool,
+}
+
 /// What became of a message from the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -76,6 +96,10 @@ pub struct Taken {
     /// This is a CANCEL, and the process was given its INVITE: it may not have called the core yet, and is to do so first
     /// (§9.2).
     pub behind: Option<Process>,
+    /// A request that could have been refused: it is outside of any dialog.
+    pub outside: bool,
+    /// When it could have been taken: [`Surroundings::stamp_us`] of that step.
+    pub stamp_us: u64,
 }
 
 /// What a process that waits finds.
@@ -104,4 +128,90 @@ pub struct Info {
     pub queued: usize,
     /// Bytes of the messages it keeps.
     pub bytes: usize,
+}
+
+macro_rules! places {
+    ($($(#[$doc:meta])+ $name:ident = $kind:literal $state:literal),+ $(,)?) => {
+        /// The kinds of transactions, each with its states.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Place {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl Place {
+            /// Every one.
+            pub const ALL: &'static [Place] = &[$(Place::$name),+];
+
+            /// Its kind and its state, by the words of the RFC.
+            pub const fn words(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Place::$name => ($kind, $state),)+
+                }
+            }
+        }
+    };
+}
+
+places!(
+    /// No response has come.
+    InviteClientCalling = "invite_client" "calling",
+    /// A provisional response has come.
+    InviteClientProceeding = "invite_client" "proceeding",
+    /// A final response other than 2xx may be repeated.
+    InviteClientCompleted = "invite_client" "completed",
+    /// Further 2xx may come.
+    InviteClientAccepted = "invite_client" "accepted",
+    /// No response has come.
+    ClientTrying = "client" "trying",
+    /// A provisional response has come.
+    ClientProceeding = "client" "proceeding",
+    /// The final response may be repeated.
+    ClientCompleted = "client" "completed",
+    /// No final response was sent.
+    InviteServerProceeding = "invite_server" "proceeding",
+    /// A final response other than 2xx waits for its ACK.
+    InviteServerCompleted = "invite_server" "completed",
+    /// The ACK may be repeated.
+    InviteServerConfirmed = "invite_server" "confirmed",
+    /// A 2xx was sent.
+    InviteServerAccepted = "invite_server" "accepted",
+    /// Nothing was sent.
+    ServerTrying = "server" "trying",
+    /// A provisional response was sent.
+    ServerProceeding = "server" "proceeding",
+    /// The request may be repeated.
+    ServerCompleted = "server" "completed",
+    /// The core is still owed something, or it is a message outside of any transaction.
+    Ended = "ended" "terminated",
+);
+
+/// What an engine holds at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Census {
+    /// How many transactions are where, in the order of [`Place::ALL`].
+    pub places: [usize; Place::ALL.len()],
+    /// Those that wait for a final response or an ACK, or whose core is owed something or at work. The others only see to
+    /// repetitions.
+    pub pending: usize,
+    /// How much waits for the core.
+    pub waiting: usize,
+    /// Callbacks of the core under way.
+    pub runners: usize,
+    /// Bytes of messages and names. What waits for the core and is kept for repetitions counts twice, though it is held once.
+    pub bytes: usize,
+}
+
+impl Census {
+    /// The sum of two engines' censuses.
+    #[must_use]
+    pub fn plus(mut self, other: &Census) -> Census {
+        for (count, others) in self.places.iter_mut().zip(other.places) {
+            *count += others;
+        }
+        self.pending += other.pending;
+        self.waiting += other.waiting;
+        self.runners += other.runners;
+        self.bytes += other.bytes;
+        self
+    }
 }

@@ -77,7 +77,7 @@ impl Server {
     pub fn handle(&mut self, event: Event<'_>, cx: &mut Context<'_>) -> Outcome {
         match (self.state, event) {
             (State::Proceeding | State::Completed, Event::Request) => {
-                cx.gauges.retransmissions += 1;
+                cx.retransmitted();
                 self.send_last(cx);
                 ALIVE
             }
@@ -115,7 +115,7 @@ impl Server {
 
             (State::Trying | State::Proceeding, Event::CoreFailed) => {
                 match cx.reply(&self.request, 500, "Server Internal Error") {
-                    Some(bytes) => self.finish(bytes, cx),
+                    Some(bytes) => self.finish(500, bytes, cx),
                     None => self.end(),
                 }
             }
@@ -137,10 +137,11 @@ impl Server {
         if let Some(target) = &response.target {
             cx.common.target = target.clone();
         }
-        self.finish(bytes, cx)
+        self.finish(response.status_code, bytes, cx)
     }
 
-    fn finish(&mut self, bytes: Bytes, cx: &mut Context<'_>) -> Outcome {
+    fn finish(&mut self, status_code: u16, bytes: Bytes, cx: &mut Context<'_>) -> Outcome {
+        cx.concluded(status_code);
         self.request = Bytes::new();
         self.last = Some(bytes);
         cx.disarm_machine();
@@ -162,6 +163,11 @@ impl Server {
     fn end(&mut self) -> Outcome {
         self.state = State::Terminated;
         Outcome::Step(Step::Ended)
+    }
+
+    /// No final response was sent.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, State::Trying | State::Proceeding)
     }
 
     pub fn bytes(&self) -> usize {

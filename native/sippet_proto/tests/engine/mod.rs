@@ -4,9 +4,9 @@
 pub mod text;
 
 use sippet_proto::transaction::{
-    Collected, Config, Delivery, Destination, Effect, Engine, Failure, Flow, Handle,
+    Census, Collected, Config, Delivery, Destination, Effect, Engine, Failure, Flow, Handle,
     IncomingRequest, IncomingResponse, KeyMaker, Listener, OutgoingRequest, OutgoingResponse,
-    SendError, Taken, Target, Verdict,
+    Report, SendError, Taken, Target, Verdict,
 };
 use sippet_proto::{Arena, Bytes, Options, parse};
 
@@ -49,6 +49,8 @@ pub struct Bench {
     pub seen: Vec<String>,
     /// The methods of the keys that the core got.
     pub names: Vec<String>,
+    /// What those who listen were told.
+    pub reports: Vec<Report>,
     keys: KeyMaker,
     log: Vec<String>,
 }
@@ -70,6 +72,7 @@ impl Bench {
             called: Vec::new(),
             seen: Vec::new(),
             names: Vec::new(),
+            reports: Vec::new(),
             keys,
             log: Vec::new(),
         }
@@ -295,6 +298,7 @@ impl Bench {
     pub fn assert_empty(&self) {
         assert_eq!(self.engine.len(), 0);
         assert_eq!(self.engine.held(), 0);
+        assert_eq!(self.engine.census(), Census::default());
         assert_eq!(self.engine.next_deadline(), None);
     }
 
@@ -336,6 +340,7 @@ impl Bench {
                     let caller = String::from_utf8(caller.to_vec()).unwrap();
                     self.log.push(format!("{} wake {caller}", self.now));
                 }
+                Effect::Report(report) => self.reports.push(*report),
                 Effect::StartRunner(handle) => {
                     self.log.push(format!("{} run", self.now));
                     self.called.push(handle);

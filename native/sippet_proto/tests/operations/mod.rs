@@ -203,6 +203,9 @@ impl World {
     }
 
     fn check(&self) {
+        let census = self.bench.engine.census();
+        assert_eq!(census.places.iter().sum::<usize>(), self.bench.engine.len());
+        assert_eq!(census.runners, self.running.len());
         for handle in &self.handles {
             if let Some(info) = self.bench.engine.info(*handle) {
                 // 16 of any kind, and beyond them the finals of the forks and the failures.

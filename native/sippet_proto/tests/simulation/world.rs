@@ -510,6 +510,7 @@ impl World {
                     }
                 }
                 Effect::Wake(caller) => panic!("nobody waits for {caller:?}"),
+                Effect::Report(report) => panic!("nobody listens: {report:?}"),
                 Effect::StartRunner(handle) => {
                     if self.nodes[node].running.contains_key(&handle.to_bits()) {
                         self.ledger

@@ -45,6 +45,13 @@ impl Engine {
         }
     }
 
+    /// What the core is at work on, in this transaction, is a request outside of any dialog.
+    pub fn is_at_request(&self, handle: Handle) -> bool {
+        self.entries
+            .get(handle)
+            .is_some_and(|entry| entry.common.at_request)
+    }
+
     /// A runner takes the next delivery, and says by this that the one before is done. None ends the runner.
     pub fn take(&mut self, now: u64, handle: Handle, effects: &mut Vec<Effect>) -> Option<Taken> {
         self.advance(now);
@@ -54,15 +61,18 @@ impl Engine {
         self.with(handle, effects, |machine, cx| {
             cx.disarm(Timer::Runner);
             cx.common.owes_final = false;
+            cx.common.at_request = false;
             match cx.common.queue.pop_front() {
                 Some(Queued {
                     delivery,
                     status_code,
+                    stamp_us,
                 }) => {
                     cx.common.runner = Runner::Running;
                     cx.common.started = true;
                     let offered = matches!(delivery, Delivery::Request { keyed: true, .. });
                     cx.common.owes_final = offered;
+                    cx.common.at_request = offered && cx.common.outside;
                     let name = &cx.common.name;
                     followers = core::mem::take(&mut cx.common.followers);
                     process = cx.common.process;
@@ -78,6 +88,8 @@ impl Engine {
                         status_code,
                         cancelled: cx.common.cancelled,
                         behind: cx.common.behind.take(),
+                        outside: offered && cx.common.outside,
+                        stamp_us,
                     });
                 }
                 None => {
@@ -191,6 +203,10 @@ impl Engine {
     pub(super) fn open(&mut self, handle: Handle, effects: &mut Vec<Effect>) {
         self.with(handle, effects, |_, cx| {
             cx.common.gated = false;
+            // It could not have been taken before.
+            for queued in &mut cx.common.queue {
+                queued.stamp_us = cx.surroundings.stamp_us;
+            }
             cx.disarm(Timer::Gate);
             cx.call_runner();
         });

@@ -164,7 +164,7 @@ impl Engine {
             self.now,
         );
         common.listener = request.listener;
-        let Some(handle) = self.entries.insert(Entry {
+        let Some(handle) = self.insert(Entry {
             common,
             machine: Machine::Ended { client: true },
         }) else {
@@ -172,6 +172,7 @@ impl Engine {
         };
         self.table.insert(request.key, handle);
         self.with(handle, effects, |machine, cx| {
+            cx.report_start(true);
             *machine = match request.kind {
                 Kind::Invite => Machine::InviteClient(InviteClient::start(request.bytes, cx)),
                 _ => Machine::Client(Client::start(request.bytes, cx)),
