@@ -39,7 +39,7 @@ defmodule Sippet.Transaction.Delivery do
       kind, reason ->
         # What a stack's end takes from under a callback is no fault of the core's.
         with {:ok, effects} <- Native.engine_fail(stack.engine, address) do
-          log(stack, core, function, kind, reason, __STACKTRACE__)
+          log_failure(stack, describe(core, function), kind, reason, __STACKTRACE__)
           Router.perform(stack, effects)
         end
     else
@@ -71,7 +71,8 @@ defmodule Sippet.Transaction.Delivery do
     :erlang.group_leader(stack.group_leader, self())
     core.flow_closed(flow, reason)
   catch
-    kind, reason -> log(stack, core, :flow_closed, kind, reason, __STACKTRACE__)
+    kind, reason ->
+      log_failure(stack, describe(core, :flow_closed), kind, reason, __STACKTRACE__)
   end
 
   defp arguments(:receive_error, [{:transport, reason}, key]),
@@ -79,17 +80,24 @@ defmodule Sippet.Transaction.Delivery do
 
   defp arguments(_function, arguments), do: arguments
 
-  # A core that fails on every call must not fill the disk: the rest is counted, and told a second after the first.
-  defp log(stack, core, function, kind, reason, stacktrace) do
+  defp describe(core, function), do: "#{inspect(core)}.#{function}/2"
+
+  @doc "Logs a failure of the application's: of its core, or of another function that it has given the stack."
+  @spec log_failure(Stack.t(), String.t(), :error | :exit | :throw, term, Exception.stacktrace()) ::
+          :ok
+  # One that fails on every call must not fill the disk: the rest is counted, and told a second after the first.
+  def log_failure(stack, function, kind, reason, stacktrace) do
     failures = :atomics.add_get(stack.log_budget, 1, 1)
     if failures == 1, do: spawn(__MODULE__, :tell_missed, [stack])
 
     if failures <= @logs_a_second do
       Logger.error(fn ->
-        "#{inspect(core)}.#{function}/2 of #{inspect(stack.name)} failed\n" <>
+        "#{function} of #{inspect(stack.name)} failed\n" <>
           Exception.format(kind, reason, stacktrace)
       end)
     end
+
+    :ok
   end
 
   @doc false

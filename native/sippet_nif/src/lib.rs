@@ -8,6 +8,7 @@
 //! | `sdp` | session descriptions |
 //! | `engine` | the functions of the transaction engine |
 //! | `framer` | messages out of streams |
+//! | `websocket` | messages out of WebSocket frames, and into them |
 //! | `stack` | shards, runners and outbox of a stack |
 //! | `flow`, `counters` | addresses as terms, what is counted |
 //! | `encode`, `decode` | messages as terms, terms as messages |
@@ -32,6 +33,7 @@ mod scratch;
 mod sdp;
 mod stack;
 mod term;
+mod websocket;
 mod words;
 
 rustler::init!("Elixir.Sippet.Native", load = load);
