@@ -80,8 +80,10 @@ defmodule Sippet.Test.WebSocket do
       "Sec-WebSocket-Protocol" => "sip"
     }
 
-    lines = for {name, value} <- Map.merge(own, fields), value != nil, do: "#{name}: #{value}\r\n"
-    "GET #{path} HTTP/1.1\r\n#{lines}\r\n"
+    lines =
+      for {name, value} <- Map.merge(own, fields), value != nil, do: [name, ": ", value, "\r\n"]
+
+    IO.iodata_to_binary(["GET ", path, " HTTP/1.1\r\n", lines, "\r\n"])
   end
 
   @doc "Makes a connected peer a client of WebSocket."

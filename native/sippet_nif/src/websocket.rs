@@ -69,7 +69,12 @@ fn nif_websocket_push_dirty<'a>(
     push(env, &websocket, data, now)
 }
 
-fn push<'a>(env: Env<'a>, connection: &Connection, data: Term<'a>, now: i64) -> NifResult<Term<'a>> {
+fn push<'a>(
+    env: Env<'a>,
+    connection: &Connection,
+    data: Term<'a>,
+    now: i64,
+) -> NifResult<Term<'a>> {
     let vm = Vm::new(env);
     let atoms = atoms::get();
     let input = vm.bytes(data.into()).ok_or(rustler::Error::BadArg)?;

@@ -30,7 +30,9 @@ impl Progress {
     pub fn follow(&mut self, now: u64, mut input: &[u8]) {
         while let Some((first, rest)) = input.split_first() {
             if self.left > 0 {
-                let skipped = input.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                let skipped = input
+                    .len()
+                    .min(usize::try_from(self.left).unwrap_or(usize::MAX));
                 self.left -= skipped as u64;
                 input = input.get(skipped..).unwrap_or_default();
             } else {

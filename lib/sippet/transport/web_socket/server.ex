@@ -41,7 +41,7 @@ defmodule Sippet.Transport.WebSocket.Server do
     cond do
       not upgrade?(request) -> plain(socket, request, context, origins != nil)
       origins == nil -> refuse(socket, request, 404, [])
-      true -> open(socket, request, rest, origins)
+      true -> open(socket, request, rest, origins, context.stack)
     end
   end
 
@@ -57,7 +57,7 @@ defmodule Sippet.Transport.WebSocket.Server do
 
   defp upgrade?(_request), do: false
 
-  defp open(socket, %{headers: headers} = request, rest, origins) do
+  defp open(socket, %{headers: headers} = request, rest, origins, stack) do
     cond do
       HTTP.values(headers, "sec-websocket-version") != ["13"] ->
         refuse(socket, request, 426, [{"Sec-WebSocket-Version", "13"} | upgrade_headers()])
@@ -66,7 +66,7 @@ defmodule Sippet.Transport.WebSocket.Server do
       not key?(headers) or request.body != "" or rest != "" ->
         refuse(socket, request, 400, [])
 
-      not origin?(origins, headers) ->
+      not origin?(origins, headers, stack) ->
         refuse(socket, request, 403, [])
 
       # Who does not ask for it would take what it is sent for something else (RFC 7118 §4.1).
@@ -93,35 +93,44 @@ defmodule Sippet.Transport.WebSocket.Server do
   end
 
   # Browsers tell by it whose page asks; everybody else may leave it out, or say anything (RFC 6455 §10.2).
-  defp origin?(:any, _headers), do: true
+  defp origin?(:any, _headers, _stack), do: true
 
-  defp origin?(origins, headers) do
+  defp origin?(origins, headers, stack) do
     case HTTP.values(headers, "origin") do
       [] -> true
-      [origin] -> allowed?(origins, String.downcase(origin, :ascii), headers)
+      [origin] -> origin =~ ~r/\A[!-~]+\z/ and allowed?(origins, lower(origin), headers, stack)
       _several -> false
     end
   end
 
-  defp allowed?(:same_host, origin, headers) do
+  defp allowed?(:same_host, origin, headers, _stack) do
     [host] = HTTP.values(headers, "host")
-    host_of(origin) != nil and host_of(origin) == host_of("http://" <> host)
+    page = host_of(origin)
+    page != nil and page == host_of("http://" <> lower(host))
   end
 
-  defp allowed?(origins, origin, _headers) when is_list(origins),
-    do: Enum.any?(origins, &(String.downcase(&1, :ascii) == origin))
+  defp allowed?(origins, origin, _headers, _stack) when is_list(origins),
+    do: Enum.any?(origins, &(lower(&1) == origin))
 
-  defp allowed?(fun, origin, _headers) when is_function(fun, 1), do: fun.(origin) == true
+  defp allowed?(fun, origin, _headers, stack) do
+    fun.(origin) == true
+  catch
+    kind, reason ->
+      Delivery.log_failure(stack, inspect(fun), kind, reason, __STACKTRACE__)
+      false
+  end
 
+  # Of an origin there is nothing else (RFC 6454 §6.1).
   defp host_of(text) do
-    case URI.new(text) do
-      {:ok, %URI{scheme: scheme, host: host}} when scheme in ["http", "https"] and host != "" ->
-        host && String.downcase(host, :ascii)
+    host = ~r"\Ahttps?://(\[[0-9a-f:.]+\]|[^:/?#@\[\]]+)(?::[0-9]*)?\z"
 
-      _no_page ->
-        nil
+    case Regex.run(host, text, capture: :all_but_first) do
+      [host] -> host
+      nil -> nil
     end
   end
+
+  defp lower(text), do: String.downcase(text, :ascii)
 
   defp switch(socket, headers) do
     [key] = HTTP.values(headers, "sec-websocket-key")
@@ -184,7 +193,7 @@ defmodule Sippet.Transport.WebSocket.Server do
     end
 
     _ = IO.iodata_length(body)
-    own? = fn {name, _value} -> String.downcase(name, :ascii) in @own_headers end
+    own? = fn {name, _value} -> lower(name) in @own_headers end
     {status_code, Enum.reject(headers, own?), body}
   end
 
