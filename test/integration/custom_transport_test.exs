@@ -223,7 +223,7 @@ defmodule Sippet.Integration.CustomTransportTest do
                  Framer.push(Framer.new(Sippet.Stack.fetch!(stack).limits), broken)
 
         assert :ok = reject(stack, transport, remote, head, status_code)
-        assert_receive {:transmit, 7, ^remote, answer}
+        assert_receive {:transmit, 7, {{192, 0, 2, 2}, 5060}, answer}
         assert String.starts_with?(answer, "SIP/2.0 #{status}\r\n")
         assert field(answer, "Call-ID") == "broken"
         assert hd(fields(answer, "Via")) =~ ";received=192.0.2.2"

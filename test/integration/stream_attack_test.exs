@@ -1,7 +1,7 @@
 defmodule Sippet.Integration.StreamAttackTest do
   # What a hostile peer can do to listeners of streams while another one wants to be served: nothing is lost for that one,
-  # memory stays bounded, the connections are closed in time and counted.
-  use ExUnit.Case, async: true
+  # memory stays bounded, the connections are closed in time and counted. Alone, since the honest ones have little time.
+  use ExUnit.Case
 
   import Sippet.Test.Stack, only: [start: 1, address: 1, info: 1, eventually: 1, eventually: 2]
 
@@ -9,7 +9,8 @@ defmodule Sippet.Integration.StreamAttackTest do
   alias Sippet.Test.{Certificates, Core, StreamPeer, Wire}
 
   # How long a message and a handshake may take here.
-  @patience_ms 300
+  @patience_ms 1_000
+  @handshake_ms 2_000
 
   for protocol <- [:tcp, :tls] do
     describe "#{protocol}:" do
@@ -19,7 +20,7 @@ defmodule Sippet.Integration.StreamAttackTest do
 
         options =
           if unquote(protocol) == :tls,
-            do: own ++ [handshake_timeout: @patience_ms],
+            do: own ++ [handshake_timeout: @handshake_ms],
             else: []
 
         stack =
@@ -50,10 +51,11 @@ defmodule Sippet.Integration.StreamAttackTest do
         assert served?(honest(context, {127, 0, 0, 3}), context)
 
         # Those that were let in end by the clock.
-        eventually(5_000, fn -> info(context.stack).connections <= 2 end)
+        eventually(10_000, fn -> info(context.stack).connections <= 2 end)
         %{counters: counters} = info(context.stack)
-        assert counters.refused_by_peer_limit == 100
-        assert counters.message_timeouts + counters.handshake_failures >= 300
+        ended = counters.message_timeouts + counters.handshake_failures
+        assert counters.refused_by_peer_limit in 1..100
+        assert counters.refused_by_peer_limit + ended == 400
         for socket <- sockets, socket != nil, do: :gen_tcp.close(socket)
       end
 
@@ -136,7 +138,7 @@ defmodule Sippet.Integration.StreamAttackTest do
   describe "tls only:" do
     setup do
       own = Keyword.take(Certificates.chains().server, [:cert, :key])
-      stack = start(tls: [own ++ [handshake_timeout: @patience_ms]], core: nil)
+      stack = start(tls: [own ++ [handshake_timeout: @handshake_ms]], core: nil)
       answer_all(stack)
       {:ok, stack: stack, tls: [], name: "TLS"}
     end
@@ -204,7 +206,7 @@ defmodule Sippet.Integration.StreamAttackTest do
   defp drip(_peer, "", _pause_ms), do: :sent
 
   defp drain(socket) do
-    with {:ok, _bytes} <- :gen_tcp.recv(socket, 0, 2_000), do: drain(socket)
+    with {:ok, _bytes} <- :gen_tcp.recv(socket, 0, 2 * @handshake_ms), do: drain(socket)
   end
 
   # After what is garbage is gone.
