@@ -1,6 +1,7 @@
 defmodule Sippet.Integration.WebSocketAttackTest do
   # What a hostile peer can do to a listener of WebSockets while another one wants to be served; see stream_attack_test.exs.
-  use ExUnit.Case, async: true
+  # Alone, as there.
+  use ExUnit.Case
 
   import Sippet.Test.Stack, only: [start: 1, address: 1, info: 1, eventually: 1, eventually: 2]
   import Sippet.Test.WebSocket, only: [frame: 2, frame: 3, read_frame: 1]
@@ -8,7 +9,7 @@ defmodule Sippet.Integration.WebSocketAttackTest do
   alias Sippet.Message
   alias Sippet.Test.{Core, StreamPeer, WebSocket, Wire}
 
-  @patience_ms 300
+  @patience_ms 1_000
 
   setup do
     stack =
