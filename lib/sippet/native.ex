@@ -241,6 +241,27 @@ defmodule Sippet.Native do
   @spec sdp_write_reasons() :: [atom]
   def sdp_write_reasons, do: :erlang.nif_error(:not_loaded)
 
+  @doc """
+  What a WebSocket brings: its events in their order, what is to be sent at once, and until when the message has to be
+  complete that has begun. Dirty above 16 KiB. Bounded by the bytes, and by the message that they complete.
+  """
+  @spec websocket_push(reference, binary, integer) ::
+          {[{:message, binary} | :ping | :pong | :closed | {:failed, 1000..4999}], binary,
+           integer | nil}
+  def websocket_push(websocket, data, now) do
+    if byte_size(data) <= @max_normal_bytes,
+      do: nif_websocket_push(websocket, data, now),
+      else: nif_websocket_push_dirty(websocket, data, now)
+  end
+
+  @doc "The frame of a message; empty after a Close. Dirty above 16 KiB. Bounded by the bytes."
+  @spec websocket_message(reference, binary) :: binary
+  def websocket_message(websocket, message) do
+    if byte_size(message) <= @max_normal_bytes,
+      do: nif_websocket_message(websocket, message),
+      else: nif_websocket_message_dirty(websocket, message)
+  end
+
   @doc "The reasons of `Sippet.ParseError`. Normal scheduler, constant time."
   @spec parse_reasons() :: [atom]
   def parse_reasons, do: :erlang.nif_error(:not_loaded)
@@ -336,6 +357,34 @@ defmodule Sippet.Native do
   # Dirty CPU scheduler.
   @doc false
   def nif_sdp_write_dirty(_sdp), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def websocket_new(_side, _limits), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 16 KiB, and a copy of the message that they complete.
+  @doc false
+  def nif_websocket_push(_websocket, _data, _now), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_websocket_push_dirty(_websocket, _data, _now), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 16 KiB.
+  @doc false
+  def nif_websocket_message(_websocket, _message), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_websocket_message_dirty(_websocket, _message), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def websocket_ping(_websocket), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def websocket_close(_websocket, _status_code), do: :erlang.nif_error(:not_loaded)
 
   # The transaction engine. Each call takes one lock for one step; what it costs is told by the size of the message, so the
   # same bound holds as above. The terms are those of native/sippet_nif/src/engine.rs.

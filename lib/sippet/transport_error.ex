@@ -15,6 +15,8 @@ defmodule Sippet.TransportError do
     * `:connection_closed` - the connection is closed
     * `:send_queue_full` - the peer does not read what it is sent; its connection is closed
     * `:too_many_connections` - the transport, or the peer's network, has as many connections as it may
+    * `{:websocket_refused, status_code}` - the server has answered the request for a WebSocket with this status code of HTTP
+    * `:websocket_handshake` - what the server has answered opens no WebSocket of SIP (RFC 6455 §4.1, RFC 7118 §4.1)
     * `{:tls_alert, name}` - the handshake failed; the names are those of `:ssl`
     * `{:wrong_certificate, names}` - the peer's certificate is for these SIP domains, and not for the one asked for
       (RFC 5922)
@@ -31,6 +33,8 @@ defmodule Sippet.TransportError do
           | :connection_closed
           | :send_queue_full
           | :too_many_connections
+          | {:websocket_refused, 100..599}
+          | :websocket_handshake
           | {:tls_alert, atom}
           | {:wrong_certificate, [String.t()]}
           | :no_trusted_certificates
@@ -90,6 +94,8 @@ defmodule Sippet.TransportError do
   defp describe(:connection_closed), do: "the connection is closed"
   defp describe(:send_queue_full), do: "the peer does not read what it is sent"
   defp describe(:too_many_connections), do: "there are as many connections as there may be"
+  defp describe({:websocket_refused, status_code}), do: "no WebSocket, but HTTP #{status_code}"
+  defp describe(:websocket_handshake), do: "the answer opens no WebSocket of SIP"
   defp describe({:tls_alert, name}), do: "TLS alert #{name}"
   defp describe(:no_trusted_certificates), do: "there are no trusted certificates"
 

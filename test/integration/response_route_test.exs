@@ -100,24 +100,34 @@ defmodule Sippet.Integration.ResponseRouteTest do
     chains = Certificates.chains(server: [ip: <<127, 0, 0, 1>>, ip: <<127, 77, @net, 1>>])
     certified = Keyword.take(chains.server, [:cert, :key])
 
-    {own, tls, name} =
-      case protocol do
-        :tcp -> {[], nil, "TCP"}
-        :tls -> {certified ++ [cacerts: chains.client[:cacerts]], certified, "TLS"}
-      end
+    {own, tls} =
+      if protocol in [:tls, :wss],
+        do: {certified ++ [cacerts: chains.client[:cacerts]], certified},
+        else: {[], nil}
 
+    ws = if protocol in [:ws, :wss], do: "/"
     stack = start(udp: []) |> tap(&Sippet.Test.Stack.start_stream(module(protocol), &1, own))
-    listener = StreamPeer.listen([tls: tls] ++ listen)
-    %{stack: stack, listener: listener, tls: tls, name: name, here: "127.0.0.1:#{listener.port}"}
+    listener = StreamPeer.listen([tls: tls, ws: ws] ++ listen)
+
+    %{
+      stack: stack,
+      listener: listener,
+      tls: tls,
+      ws: ws,
+      name: protocol |> Atom.to_string() |> String.upcase(),
+      here: "127.0.0.1:#{listener.port}"
+    }
   end
 
   defp module(:tcp), do: Sippet.Transports.TCP
   defp module(:tls), do: Sippet.Transports.TLS
+  defp module(:ws), do: Sippet.Transports.WS
+  defp module(:wss), do: Sippet.Transports.WSS
 
   defp ask(context, method, via, options \\ []) do
     %{stack: stack} = context
     tls = if context.tls, do: [tls: []], else: []
-    peer = StreamPeer.connect(address(stack), tls ++ options)
+    peer = StreamPeer.connect(address(stack), [ws: context.ws] ++ tls ++ options)
     StreamPeer.send(peer, request(method, peer, via: via))
     assert_receive {^stack, :request, request, key}
     {peer, request, key}
@@ -204,6 +214,24 @@ defmodule Sippet.Integration.ResponseRouteTest do
     test "#{protocol}, #{row}", do: stream_case(unquote(row), unquote(protocol))
   end
 
+  defp web_socket_case("the connection is open, whatever is in the Via", protocol) do
+    stream_case("the connection is open", protocol)
+    stream_case("`maddr`, `rport`, and a sent-by that is another host", protocol)
+  end
+
+  defp web_socket_case("the connection is closed", protocol) do
+    %{stack: stack} = context = stream(protocol)
+    {peer, request, key} = ask(context, "INVITE", via(context.name, context.here))
+    hang_up(context, peer)
+    answer(context, request, 200)
+    assert_receive {^stack, :error, :connection_closed, ^key}
+    StreamPeer.refute_accept(context.listener, 20)
+  end
+
+  for {"WS, WSS", row} <- @rows, protocol <- [:ws, :wss] do
+    test "#{protocol}, #{row}", do: web_socket_case(unquote(row), unquote(protocol))
+  end
+
   defp any_case("an answer of the stack's own, or of `Sippet.reply/3`", :udp) do
     stack = start(udp: [[]])
     [peer, other] = [Peer.open(), Peer.open()]
@@ -226,8 +254,14 @@ defmodule Sippet.Integration.ResponseRouteTest do
     assert :ok = Sippet.reply(stack, request, 486)
     StreamPeer.expect(peer, "SIP/2.0 486 ")
     hang_up(context, peer)
-    assert :ok = Sippet.reply(stack, request, 486)
-    context.listener |> StreamPeer.accept() |> StreamPeer.expect("SIP/2.0 486 ")
+
+    if protocol in [:tcp, :tls] do
+      assert :ok = Sippet.reply(stack, request, 486)
+      context.listener |> StreamPeer.accept() |> StreamPeer.expect("SIP/2.0 486 ")
+    else
+      assert {:error, %Sippet.TransportError{reason: :connection_closed}} =
+               Sippet.reply(stack, request, 486)
+    end
   end
 
   defp any_case("`target` of the response is a flow", :udp) do
@@ -288,11 +322,11 @@ defmodule Sippet.Integration.ResponseRouteTest do
     StreamPeer.expect(other, "SIP/2.0 200 ")
   end
 
-  for {"any", row} <- @rows, protocol <- [:udp, :tcp, :tls] do
+  for {"any", row} <- @rows, protocol <- [:udp, :tcp, :tls, :ws, :wss] do
     test "#{protocol}, #{row}", do: any_case(unquote(row), unquote(protocol))
   end
 
   test "the table has what is tested" do
-    assert length(@rows) == 19
+    assert length(@rows) == 21
   end
 end

@@ -1,5 +1,6 @@
 defmodule Sippet.Integration.StreamTest do
-  # Connections of a stack and hand-made peers: the same for TCP and TLS.
+  # Connections of a stack and hand-made peers: the same for TCP, TLS and WebSocket with and without TLS, but for what only
+  # streams have. What only WebSocket has is in web_socket_test.exs.
   use ExUnit.Case, async: true
 
   import Sippet.Test.Stack, only: [start: 1, address: 1, info: 1, eventually: 1, request: 3]
@@ -9,7 +10,7 @@ defmodule Sippet.Integration.StreamTest do
   alias Sippet.Test.{Certificates, Core, StreamPeer, Wire}
   alias Sippet.Transactions.Client
 
-  for protocol <- [:tcp, :tls] do
+  for protocol <- [:tcp, :tls, :ws, :wss] do
     describe "#{protocol}:" do
       setup do
         chains = Certificates.chains()
@@ -68,24 +69,26 @@ defmodule Sippet.Integration.StreamTest do
         StreamPeer.expect(peer, "SIP/2.0 200 ")
       end
 
-      test "a message may come in any pieces, and several in one (§18.3)", context do
-        stack = stack(context)
-        peer = connect(stack, context)
+      if protocol in [:tcp, :tls] do
+        test "a message may come in any pieces, and several in one (§18.3)", context do
+          stack = stack(context)
+          peer = connect(stack, context)
 
-        bytes =
-          Wire.request("MESSAGE", peer, protocol: context.name, body: "hello", call_id: "split")
+          bytes =
+            Wire.request("MESSAGE", peer, protocol: context.name, body: "hello", call_id: "split")
 
-        for <<byte <- bytes>>, do: StreamPeer.send(peer, <<byte>>)
-        assert_receive {^stack, :request, %{body: "hello"}, _key}
+          for <<byte <- bytes>>, do: StreamPeer.send(peer, <<byte>>)
+          assert_receive {^stack, :request, %{body: "hello"}, _key}
 
-        two =
-          for call_id <- ["one", "two"],
-              do: Wire.request("OPTIONS", peer, protocol: context.name, call_id: call_id)
+          two =
+            for call_id <- ["one", "two"],
+                do: Wire.request("OPTIONS", peer, protocol: context.name, call_id: call_id)
 
-        StreamPeer.send(peer, Enum.join(two, "\r\n"))
-        assert_receive {^stack, :request, %{headers: %{call_id: first}}, _key}
-        assert_receive {^stack, :request, %{headers: %{call_id: second}}, _key}
-        assert Enum.sort([first, second]) == ["one", "two"]
+          StreamPeer.send(peer, Enum.join(two, "\r\n"))
+          assert_receive {^stack, :request, %{headers: %{call_id: first}}, _key}
+          assert_receive {^stack, :request, %{headers: %{call_id: second}}, _key}
+          assert Enum.sort([first, second]) == ["one", "two"]
+        end
       end
 
       test "a body may be larger than any datagram, both ways", context do
@@ -100,36 +103,40 @@ defmodule Sippet.Integration.StreamTest do
         assert String.ends_with?(StreamPeer.expect(peer, "SIP/2.0 200 "), "\r\n\r\n" <> body)
       end
 
-      test "a keep-alive is answered (RFC 5626 §3.5.1)", context do
-        stack = stack(context)
-        peer = connect(stack, context)
-        StreamPeer.send(peer, "\r\n\r\n")
-        assert StreamPeer.read(peer, 2) == "\r\n"
-        StreamPeer.refute_any(peer, 20)
-        send_request(peer, "OPTIONS", context)
-        assert_receive {^stack, :request, _request, _key}
-        assert info(stack).counters.pings == 1
+      if protocol in [:tcp, :tls] do
+        test "a keep-alive is answered (RFC 5626 §3.5.1)", context do
+          stack = stack(context)
+          peer = connect(stack, context)
+          StreamPeer.send(peer, "\r\n\r\n")
+          assert StreamPeer.read(peer, 2) == "\r\n"
+          StreamPeer.refute_any(peer, 20)
+          send_request(peer, "OPTIONS", context)
+          assert_receive {^stack, :request, _request, _key}
+          assert info(stack).counters.pings == 1
+        end
       end
 
-      test "what is no SIP earns a 400 and the end, and nobody else notices (§18.3)", context do
-        stack = stack(context)
-        other = connect(stack, context)
-        peer = connect(stack, context)
+      if protocol in [:tcp, :tls] do
+        test "what is no SIP earns a 400 and the end, and nobody else notices (§18.3)", context do
+          stack = stack(context)
+          other = connect(stack, context)
+          peer = connect(stack, context)
 
-        # Without Content-Length nobody knows where it ends.
-        request = Wire.request("OPTIONS", peer, protocol: context.name)
-        StreamPeer.send(peer, String.replace(request, "Content-Length: 0\r\n", ""))
-        StreamPeer.expect(peer, "SIP/2.0 400 ")
-        StreamPeer.assert_closed(peer)
-        refute_received {^stack, :request, _request, _key}
+          # Without Content-Length nobody knows where it ends.
+          request = Wire.request("OPTIONS", peer, protocol: context.name)
+          StreamPeer.send(peer, String.replace(request, "Content-Length: 0\r\n", ""))
+          StreamPeer.expect(peer, "SIP/2.0 400 ")
+          StreamPeer.assert_closed(peer)
+          refute_received {^stack, :request, _request, _key}
 
-        junk = connect(stack, context)
-        StreamPeer.send(junk, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
-        StreamPeer.assert_closed(junk)
+          junk = connect(stack, context)
+          StreamPeer.send(junk, "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+          StreamPeer.assert_closed(junk)
 
-        send_request(other, "OPTIONS", context)
-        assert_receive {^stack, :request, _request, _key}
-        assert %{broken_streams: 2} = info(stack).counters
+          send_request(other, "OPTIONS", context)
+          assert_receive {^stack, :request, _request, _key}
+          assert %{broken_streams: 2} = info(stack).counters
+        end
       end
 
       test "a request of the core's opens a connection, and its response comes by it", context do
@@ -245,40 +252,51 @@ defmodule Sippet.Integration.StreamTest do
         refute_receive {^stack, :error, _reason, _key}, 20
       end
 
-      test "a response whose connection is lost goes to the port of sent-by (§18.2.2)", context do
-        stack = stack(context)
-        listener = listen(context)
-        peer = connect(stack, context)
-        via = "SIP/2.0/#{context.name} 127.0.0.1:#{listener.port};branch=z9hG4bK#{Wire.unique()}"
-        send_request(peer, "INVITE", context, via: via)
-        assert_receive {^stack, :request, invite, _key}
-        StreamPeer.close(peer)
-        eventually(fn -> info(stack).connections == 0 end)
+      if protocol in [:tcp, :tls] do
+        test "a response whose connection is lost goes to the port of sent-by (§18.2.2)",
+             context do
+          stack = stack(context)
+          listener = listen(context)
+          peer = connect(stack, context)
 
-        assert :ok = Sippet.send(stack, Message.to_response(invite, 180))
-        again = StreamPeer.accept(listener)
-        StreamPeer.expect(again, "SIP/2.0 180 ")
-        assert :ok = Sippet.send(stack, Message.to_response(invite, 200))
-        StreamPeer.expect(again, "SIP/2.0 200 ")
-        StreamPeer.refute_accept(listener, 20)
-        assert %{redirected_responses: 2} = info(stack).counters
+          via =
+            "SIP/2.0/#{context.name} 127.0.0.1:#{listener.port};branch=z9hG4bK#{Wire.unique()}"
+
+          send_request(peer, "INVITE", context, via: via)
+          assert_receive {^stack, :request, invite, _key}
+          StreamPeer.close(peer)
+          eventually(fn -> info(stack).connections == 0 end)
+
+          assert :ok = Sippet.send(stack, Message.to_response(invite, 180))
+          again = StreamPeer.accept(listener)
+          StreamPeer.expect(again, "SIP/2.0 180 ")
+          assert :ok = Sippet.send(stack, Message.to_response(invite, 200))
+          StreamPeer.expect(again, "SIP/2.0 200 ")
+          StreamPeer.refute_accept(listener, 20)
+          assert %{redirected_responses: 2} = info(stack).counters
+        end
       end
 
-      test "a response that cannot be brought back is a transport error, once", context do
-        stack = stack(context)
-        listener = listen(context)
-        :gen_tcp.close(listener.socket)
-        peer = connect(stack, context)
-        via = "SIP/2.0/#{context.name} 127.0.0.1:#{listener.port};branch=z9hG4bK#{Wire.unique()}"
-        send_request(peer, "INVITE", context, via: via)
-        assert_receive {^stack, :request, invite, key}
-        StreamPeer.close(peer)
-        eventually(fn -> info(stack).connections == 0 end)
+      if protocol in [:tcp, :tls] do
+        test "a response that cannot be brought back is a transport error, once", context do
+          stack = stack(context)
+          listener = listen(context)
+          :gen_tcp.close(listener.socket)
+          peer = connect(stack, context)
 
-        assert :ok = Sippet.send(stack, Message.to_response(invite, 200))
-        assert_receive {^stack, :error, reason, ^key}
-        assert reason == :econnrefused
-        refute_receive {^stack, :error, _reason, _key}, 20
+          via =
+            "SIP/2.0/#{context.name} 127.0.0.1:#{listener.port};branch=z9hG4bK#{Wire.unique()}"
+
+          send_request(peer, "INVITE", context, via: via)
+          assert_receive {^stack, :request, invite, key}
+          StreamPeer.close(peer)
+          eventually(fn -> info(stack).connections == 0 end)
+
+          assert :ok = Sippet.send(stack, Message.to_response(invite, 200))
+          assert_receive {^stack, :error, reason, ^key}
+          assert reason == :econnrefused
+          refute_receive {^stack, :error, _reason, _key}, 20
+        end
       end
 
       test "a flow is a target for as long as its connection is open (RFC 5626)", context do
@@ -326,14 +344,16 @@ defmodule Sippet.Integration.StreamTest do
                  "SIP/2.0/#{context.name} "
       end
 
-      test "a peer that says nothing is closed", context do
-        stack = stack(context, limits: [max_stream_message_ms: 60])
-        silent = connect(stack, context)
-        slow = connect(stack, context)
-        StreamPeer.send(slow, "OPTIONS sip:a@example.com SIP/2.0\r\n")
-        StreamPeer.assert_closed(silent)
-        StreamPeer.assert_closed(slow)
-        eventually(fn -> match?(%{message_timeouts: 2}, info(stack).counters) end)
+      if protocol in [:tcp, :tls] do
+        test "a peer that says nothing is closed", context do
+          stack = stack(context, limits: [max_stream_message_ms: 60])
+          silent = connect(stack, context)
+          slow = connect(stack, context)
+          StreamPeer.send(slow, "OPTIONS sip:a@example.com SIP/2.0\r\n")
+          StreamPeer.assert_closed(silent)
+          StreamPeer.assert_closed(slow)
+          eventually(fn -> match?(%{message_timeouts: 2}, info(stack).counters) end)
+        end
       end
 
       test "a peer that says nothing any more is closed", context do
@@ -510,7 +530,13 @@ defmodule Sippet.Integration.StreamTest do
 
   # What a test needs to know of a protocol: its name in Via, the host of peers, what both sides need.
   defp side(:tcp, _chains),
-    do: [protocol: :tcp, name: "TCP", host: "127.0.0.1", own: [], tls: nil, listen: nil]
+    do: [protocol: :tcp, name: "TCP", host: "127.0.0.1", own: [], tls: nil, listen: nil, ws: nil]
+
+  defp side(:ws, chains),
+    do: Keyword.merge(side(:tcp, chains), protocol: :ws, name: "WS", ws: "/")
+
+  defp side(:wss, chains),
+    do: Keyword.merge(side(:tls, chains), protocol: :wss, name: "WSS", ws: "/")
 
   defp side(:tls, %{server: server, client: client}) do
     # An address has to be in the certificate of the peer.
@@ -522,7 +548,8 @@ defmodule Sippet.Integration.StreamTest do
       host: "127.0.0.1",
       own: [cert: server[:cert], key: server[:key], cacerts: peers.client[:cacerts]],
       tls: [cacerts: client[:cacerts]],
-      listen: [cert: peers.server[:cert], key: peers.server[:key]]
+      listen: [cert: peers.server[:cert], key: peers.server[:key]],
+      ws: nil
     ]
   end
 
@@ -545,9 +572,9 @@ defmodule Sippet.Integration.StreamTest do
   end
 
   defp connect(stack, context, options \\ []),
-    do: StreamPeer.connect(address(stack), [tls: context.tls] ++ options)
+    do: StreamPeer.connect(address(stack), [tls: context.tls, ws: context.ws] ++ options)
 
-  defp listen(context), do: StreamPeer.listen(tls: context.listen)
+  defp listen(context), do: StreamPeer.listen(tls: context.listen, ws: context.ws)
 
   defp outgoing(method, %{ip: ip, port: port}, context) do
     request(method, {ip, port},

@@ -7,7 +7,7 @@ defmodule Sippet.Integration.TransportsTest do
   alias Sippet.{Dialog, Message}
   alias Sippet.Test.{Certificates, Core, LossyRelay}
 
-  for transport <- [:udp, :lossy_udp, :tcp, :tls] do
+  for transport <- [:udp, :lossy_udp, :tcp, :tls, :ws, :wss] do
     describe "#{transport}:" do
       setup do
         {:ok, pair(unquote(transport))}
@@ -77,7 +77,7 @@ defmodule Sippet.Integration.TransportsTest do
     end
   end
 
-  for transport <- [:tcp, :tls] do
+  for transport <- [:tcp, :tls, :ws, :wss] do
     test "#{transport}: bodies beyond any datagram go there and back" do
       context = pair(unquote(transport))
 
@@ -105,10 +105,12 @@ defmodule Sippet.Integration.TransportsTest do
 
   defp pair(:tcp), do: pair(:tcp, [], [])
 
-  defp pair(:tls) do
+  defp pair(:ws), do: pair(:ws, [], [])
+
+  defp pair(secure) when secure in [:tls, :wss] do
     %{server: server, client: client} = Certificates.chains(server: [ip: <<127, 0, 0, 1>>])
 
-    pair(:tls, [], Keyword.take(server, [:cert, :key]) ++ [cacerts: client[:cacerts]])
+    pair(secure, [], Keyword.take(server, [:cert, :key]) ++ [cacerts: client[:cacerts]])
   end
 
   defp pair(protocol, stack, transport) do

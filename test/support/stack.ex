@@ -10,8 +10,8 @@ defmodule Sippet.Test.Stack do
   @doc """
   Starts a stack under the test's supervisor; returns its name.
 
-  `:udp` is a list of option lists, one a transport, by default one on 127.0.0.1 and any port; `:tcp` and `:tls` are such lists
-  too, by default empty. `:core` is what
+  `:udp` is a list of option lists, one a transport, by default one on 127.0.0.1 and any port; `:tcp`, `:tls`, `:ws` and
+  `:wss` are such lists too, by default empty. `:core` is what
   `Sippet.Test.Core.register/2` takes, or nil for none; by default each callback is sent to the test. All other options
   are the stack's.
   """
@@ -19,12 +19,17 @@ defmodule Sippet.Test.Stack do
     name = :"stack_#{System.unique_integer([:positive])}"
     {tcp, options} = Keyword.pop(options, :tcp, [])
     {tls, options} = Keyword.pop(options, :tls, [])
-    {udp, options} = Keyword.pop(options, :udp, if(tcp ++ tls == [], do: [[]], else: []))
+    {ws, options} = Keyword.pop(options, :ws, [])
+    {wss, options} = Keyword.pop(options, :wss, [])
+    streams = tcp ++ tls ++ ws ++ wss
+    {udp, options} = Keyword.pop(options, :udp, if(streams == [], do: [[]], else: []))
     {core, options} = Keyword.pop(options, :core, :forward)
     start_supervised!({Sippet, [name: name] ++ options})
     for transport <- udp, do: start_udp(name, transport)
     for transport <- tcp, do: start_stream(Sippet.Transports.TCP, name, transport)
     for transport <- tls, do: start_stream(Sippet.Transports.TLS, name, transport)
+    for transport <- ws, do: start_stream(Sippet.Transports.WS, name, transport)
+    for transport <- wss, do: start_stream(Sippet.Transports.WSS, name, transport)
     if core, do: Sippet.Test.Core.register(name, core)
     name
   end

@@ -1,19 +1,30 @@
 defmodule Sippet.Test.StreamPeer do
   # A SIP element made of a TCP or TLS socket and text, read on demand: what Sippet writes is read here by string functions,
-  # never by Sippet.
+  # never by Sippet. With `:ws` there are WebSocket frames around its messages, see Sippet.Test.WebSocket.
   @moduledoc false
 
   import ExUnit.Assertions
 
+  alias Sippet.Test.WebSocket
+
+  # ws: :client or :server where it is one of WebSocket.
   @enforce_keys [:module, :socket, :ip, :port]
-  defstruct @enforce_keys
+  defstruct @enforce_keys ++ [ws: nil]
 
   @deadline_ms 2_000
 
   @options [:binary, active: false, packet: :raw, nodelay: true]
 
-  @doc "Connects to `{ip, port}`. `:tls` are options of :ssl, without it TCP; `:from` is the address to come from."
-  def connect({ip, port}, options \\ []) do
+  @doc """
+  Connects to `{ip, port}`. `:tls` are options of :ssl, without it TCP; `:ws` is the path of a WebSocket, without it there
+  is none; `:from` is the address to come from.
+  """
+  def connect({ip, port} = address, options \\ []) do
+    peer = connect_stream({ip, port}, options)
+    if options[:ws], do: WebSocket.upgrade(peer, options[:ws], address), else: peer
+  end
+
+  defp connect_stream({ip, port}, options) do
     from = Keyword.get(options, :from, {127, 0, 0, 1})
     more = Keyword.get(options, :socket, [])
     {:ok, socket} = :gen_tcp.connect(ip, port, [ip: from] ++ more ++ @options, @deadline_ms)
@@ -42,11 +53,16 @@ defmodule Sippet.Test.StreamPeer do
       )
 
     {:ok, {ip, port}} = :inet.sockname(listener)
-    %{socket: listener, ip: ip, port: port, tls: options[:tls]}
+    %{socket: listener, ip: ip, port: port, tls: options[:tls], ws: options[:ws]}
   end
 
   @doc "The next connection."
   def accept(listener, timeout_ms \\ @deadline_ms) do
+    peer = accept_stream(listener, timeout_ms)
+    if listener.ws, do: WebSocket.accept(peer), else: peer
+  end
+
+  defp accept_stream(listener, timeout_ms) do
     {:ok, socket} = :gen_tcp.accept(listener.socket, timeout_ms)
 
     case listener.tls do
@@ -69,11 +85,27 @@ defmodule Sippet.Test.StreamPeer do
 
   def close(peer), do: peer.module.close(peer.socket)
 
-  @doc "Sends bytes."
-  def send(peer, bytes), do: :ok = peer.module.send(peer.socket, bytes)
+  @doc "Sends bytes; by WebSocket a message, or several of a list."
+  def send(%{ws: nil} = peer, bytes), do: send_raw(peer, bytes)
+
+  def send(%{ws: side} = peer, messages) do
+    options = if side == :client, do: [], else: [mask: nil]
+    send_raw(peer, for(text <- List.wrap(messages), do: WebSocket.frame(:text, text, options)))
+  end
+
+  @doc "Sends bytes, without frames around them."
+  def send_raw(peer, bytes), do: :ok = peer.module.send(peer.socket, bytes)
 
   @doc "The next message: up to the empty line, and as much behind it as Content-Length says."
-  def receive_message(peer, timeout_ms \\ @deadline_ms) do
+  def receive_message(peer, timeout_ms \\ @deadline_ms)
+
+  def receive_message(%{ws: side} = peer, timeout_ms) when side != nil do
+    deadline = System.monotonic_time(:millisecond) + timeout_ms
+    {1, :text, message} = WebSocket.read_frame(peer, deadline)
+    message
+  end
+
+  def receive_message(peer, timeout_ms) do
     deadline = System.monotonic_time(:millisecond) + timeout_ms
     head = read_head(peer, "", deadline)
     [_, length] = Regex.run(~r/^Content-Length: ([0-9]+)\r$/m, head)

@@ -55,7 +55,7 @@ defmodule Sippet.Transaction.Delivery do
         with {:ok, effects} <- Native.engine_fail(stack.engine, address) do
           # In this order: a log that is full may hold up whoever writes to it.
           Router.perform(stack, effects)
-          log(stack, core, function, kind, reason, __STACKTRACE__)
+          log_failure(stack, describe(core, function), kind, reason, __STACKTRACE__)
         end
     else
       _ ->
@@ -93,7 +93,8 @@ defmodule Sippet.Transaction.Delivery do
     :erlang.group_leader(stack.group_leader, self())
     core.flow_closed(flow, reason)
   catch
-    kind, reason -> log(stack, core, :flow_closed, kind, reason, __STACKTRACE__)
+    kind, reason ->
+      log_failure(stack, describe(core, :flow_closed), kind, reason, __STACKTRACE__)
   end
 
   @doc """
@@ -131,17 +132,24 @@ defmodule Sippet.Transaction.Delivery do
 
   defp arguments(_function, arguments), do: arguments
 
-  # A core that fails on every call must not fill the disk: the rest is counted, and told a second after the first.
-  defp log(stack, core, function, kind, reason, stacktrace) do
+  defp describe(core, function), do: "#{inspect(core)}.#{function}/2"
+
+  @doc "Logs a failure of the application's: of its core, or of another function that it has given the stack."
+  @spec log_failure(Stack.t(), String.t(), :error | :exit | :throw, term, Exception.stacktrace()) ::
+          :ok
+  # One that fails on every call must not fill the disk: the rest is counted, and told a second after the first.
+  def log_failure(stack, function, kind, reason, stacktrace) do
     failures = :atomics.add_get(stack.log_budget, 1, 1)
     _pid = if failures == 1, do: spawn(__MODULE__, :tell_missed, [stack])
 
     if failures <= @logs_a_second do
       Logger.error(fn ->
-        "#{inspect(core)}.#{function}/2 of #{inspect(stack.name)} failed\n" <>
+        "#{function} of #{inspect(stack.name)} failed\n" <>
           Exception.format(kind, reason, stacktrace)
       end)
     end
+
+    :ok
   end
 
   @doc false

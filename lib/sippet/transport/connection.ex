@@ -7,7 +7,7 @@ defmodule Sippet.Transport.Connection do
   use GenServer, restart: :temporary, shutdown: 2_000
 
   alias Sippet.{Native, Router, Stack, Transport}
-  alias Sippet.Transport.{Connections, Framer, Handshake, Socket}
+  alias Sippet.Transport.{Connections, Handshake, Socket}
 
   # An acceptor that dies before it has handed over its socket takes that with it.
   @socket_wait_ms 5_000
@@ -25,13 +25,14 @@ defmodule Sippet.Transport.Connection do
   @min_sent 128
   @asked_a_call 1_000
 
-  # why: what it is closed for. sent: transactions of the requests that were written; unsent: messages that were not.
+  # codec: the state of `shared.codec`, a Sippet.Transport.Codec. sent: transactions of the requests that were written; unsent: messages that were not.
   @enforce_keys [:shared, :stack, :transport, :number, :remote, :key]
   defstruct @enforce_keys ++
               [
                 socket: nil,
-                framer: nil,
+                codec: nil,
                 active_ms: nil,
+                heard_ms: nil,
                 deadline: nil,
                 deadline_timer: nil,
                 used: false,
@@ -82,13 +83,13 @@ defmodule Sippet.Transport.Connection do
   def handle_info(:accept, %{shared: shared} = state) do
     receive do
       {:socket, port} ->
-        case Handshake.accept(port, shared) do
-          {:ok, socket} ->
+        case Handshake.accept(port, state.remote, state.stack, shared) do
+          {:ok, socket, codec, rest} ->
             Connections.count(shared.table, :accepted)
-            opened(%{state | socket: socket}, first_deadline(state))
+            opened(%{state | socket: socket, codec: codec}, first_deadline(state), rest)
 
           {:error, reason} ->
-            Connections.count(shared.table, :handshake_failures)
+            Connections.count(shared.table, failure(reason))
             {:stop, {:shutdown, reason}, state}
         end
     after
@@ -97,10 +98,10 @@ defmodule Sippet.Transport.Connection do
   end
 
   def handle_info({:connect, host}, %{shared: shared} = state) do
-    case Handshake.connect(state.remote, host, shared) do
-      {:ok, socket} ->
+    case Handshake.connect(state.remote, host, state.stack, shared) do
+      {:ok, socket, codec, rest} ->
         Connections.count(shared.table, :connected)
-        opened(%{state | socket: socket}, nil)
+        opened(%{state | socket: socket, codec: codec}, nil, rest)
 
       {:error, reason} ->
         Connections.count(shared.table, :connect_failures)
@@ -141,6 +142,8 @@ defmodule Sippet.Transport.Connection do
     end
   end
 
+  def handle_info(:silence, state), do: ask(state, now() - state.heard_ms)
+
   def handle_info(:deadline, state) do
     state = %{state | deadline_timer: nil}
 
@@ -155,9 +158,10 @@ defmodule Sippet.Transport.Connection do
   def handle_info({:attached, stack, transport}, state),
     do: {:noreply, %{state | stack: stack, transport: transport}}
 
-  def handle_info(:finish, state) do
+  def handle_info({:finish, why}, state) do
     # Closing with something unread would take the answer back.
     forget(state.shared.table, state.number, state.key)
+    say_farewell(state, why)
     _ = Socket.finish(state.socket)
     Process.send_after(self(), :farewell, @farewell_ms)
     {:noreply, %{state | broken: :finished}}
@@ -166,10 +170,17 @@ defmodule Sippet.Transport.Connection do
   def handle_info(:farewell, state), do: close(state, :broken)
   def handle_info(_other, state), do: {:noreply, state}
 
-  # Who connects has something to say: the time for a message runs from the beginning.
-  defp first_deadline(%{stack: stack}), do: now() + Stack.max_stream_message_ms(stack)
+  # The application was asked for a page and has answered.
+  defp failure(:http_request), do: :http_requests
+  defp failure(_reason), do: :handshake_failures
 
-  defp opened(%{shared: shared} = state, deadline) do
+  # The time for the first message runs from the beginning.
+  defp first_deadline(%{stack: stack, shared: shared}) do
+    with milliseconds when milliseconds != nil <- shared.codec.first_message_ms(stack),
+         do: now() + milliseconds
+  end
+
+  defp opened(%{shared: shared} = state, deadline, rest) do
     # What it owes others it settles also when it is told to end.
     Process.flag(:trap_exit, true)
     %{table: table} = shared
@@ -179,15 +190,13 @@ defmodule Sippet.Transport.Connection do
     for {:manager, manager} <- :ets.lookup(table, :manager),
         do: send(manager, {:open, self(), state.number})
 
-    state =
-      keep_deadline(
-        %{state | framer: Framer.new(state.stack.limits), active_ms: now()},
-        deadline
-      )
-
+    now = now()
+    state = keep_deadline(%{state | active_ms: now, heard_ms: now}, deadline)
     watch_idleness(state, shared.options.idle_timeout)
+    watch_silence(ping_interval(state))
 
-    activate(state)
+    with {:noreply, state} <- activate(state),
+         do: if(rest == "", do: {:noreply, state}, else: receive_bytes(rest, state))
   end
 
   defp activate(state) do
@@ -200,6 +209,36 @@ defmodule Sippet.Transport.Connection do
   defp watch_idleness(_state, :infinity), do: :ok
   defp watch_idleness(_state, milliseconds), do: Process.send_after(self(), :idle, milliseconds)
 
+  defp ping_interval(%{shared: shared}), do: Map.get(shared.options, :ping_interval, :infinity)
+
+  defp watch_silence(:infinity), do: :ok
+  defp watch_silence(milliseconds), do: Process.send_after(self(), :silence, milliseconds)
+
+  # A peer that says nothing is asked whether it is there, and given up when it does not answer for as long again.
+  defp ask(%{broken: broken} = state, _silent) when broken != false, do: {:noreply, state}
+
+  defp ask(state, silent) do
+    interval = ping_interval(state)
+
+    cond do
+      silent < interval ->
+        watch_silence(interval - silent)
+        {:noreply, state}
+
+      silent < 2 * interval ->
+        watch_silence(2 * interval - silent)
+
+        case Socket.send(state.socket, state.shared.codec.ping(state.codec)) do
+          :ok -> {:noreply, state}
+          {:error, reason} -> slow_or_closed(state, reason)
+        end
+
+      true ->
+        Connections.count(state.shared.table, :idle_timeouts)
+        close(state, :idle_timeout)
+    end
+  end
+
   # One timer at a time; what it finds changed it is started again for.
   defp keep_deadline(%{deadline_timer: nil} = state, deadline) when deadline != nil do
     timer = Process.send_after(self(), :deadline, deadline, abs: true)
@@ -210,8 +249,8 @@ defmodule Sippet.Transport.Connection do
 
   defp receive_bytes(data, %{broken: false} = state) do
     now = now()
-    {frames, deadline} = Framer.push(state.framer, data, now)
-    take(frames, keep_deadline(%{state | active_ms: now}, deadline))
+    {frames, deadline} = state.shared.codec.push(state.codec, data, now)
+    take(frames, keep_deadline(%{state | active_ms: now, heard_ms: now}, deadline))
   end
 
   defp receive_bytes(_data, state), do: {:noreply, state}
@@ -226,22 +265,40 @@ defmodule Sippet.Transport.Connection do
   defp take([{:ping, count} | frames], state) do
     Connections.count(state.shared.table, :pings)
 
-    case Socket.send(state.socket, List.duplicate("\r\n", count)) do
-      :ok -> take(frames, state)
-      {:error, reason} -> slow_or_closed(state, reason)
-    end
+    pongs = for _ <- 1..count, do: state.shared.codec.encode(state.codec, "\r\n")
+    take_after(Socket.send(state.socket, pongs), frames, state)
   end
 
   defp take([:pong | frames], state), do: take(frames, state)
+
+  defp take([{:write, bytes, pings} | frames], state) do
+    if pings > 0, do: Connections.count(state.shared.table, :pings)
+    take_after(Socket.send(state.socket, bytes), frames, state)
+  end
+
+  defp take([{:closed, bytes} | _none], state) do
+    _ = Socket.send(state.socket, bytes)
+    close(state, :closed)
+  end
+
+  # As below, the farewell behind the answers to what came before.
+  defp take([{:failed, _why} = failed | _none], state) do
+    Connections.count(state.shared.table, :broken_streams)
+    send(self(), {:finish, failed})
+    {:noreply, %{keep_deadline(state, nil) | broken: true}}
+  end
 
   # The answer comes as a message to this process, behind those to what came before it.
   defp take([{:broken, status_code, _reason, head} | _none], state) do
     Connections.count(state.shared.table, :broken_streams)
     %{stack: stack, transport: transport, number: number, remote: remote} = state
     Router.reject_message(stack, transport, number, remote, head, status_code)
-    send(self(), :finish)
+    send(self(), {:finish, :broken})
     {:noreply, %{keep_deadline(state, nil) | broken: true}}
   end
+
+  defp take_after(:ok, frames, state), do: take(frames, state)
+  defp take_after({:error, reason}, _frames, state), do: slow_or_closed(state, reason)
 
   # What else waits to be written, the last first.
   defp collect(messages, left) when left > 0 do
@@ -264,7 +321,7 @@ defmodule Sippet.Transport.Connection do
   end
 
   defp write(messages, state) do
-    case send_all(messages, state.socket) do
+    case send_all(messages, state) do
       {:ok, size} ->
         state = remember(messages, %{state | active_ms: now(), used: not state.broken})
 
@@ -277,9 +334,23 @@ defmodule Sippet.Transport.Connection do
     end
   end
 
-  defp send_all(messages, socket) do
-    data = Enum.reduce(messages, [], fn {_, _, data, _}, behind -> [data | behind] end)
-    with :ok <- Socket.send(socket, data), do: {:ok, IO.iodata_length(data)}
+  # Their size is that of the messages, which is what was counted when they were queued.
+  defp send_all(messages, %{shared: %{codec: codec}} = state) do
+    {data, size} =
+      messages
+      |> Enum.reverse()
+      |> Enum.map_reduce(0, fn {_, _, data, _}, size ->
+        {codec.encode(state.codec, data), size + byte_size(data)}
+      end)
+
+    with :ok <- Socket.send(state.socket, data), do: {:ok, size}
+  end
+
+  defp say_farewell(state, why) do
+    case state.shared.codec.farewell(state.codec, why) do
+      "" -> :ok
+      bytes -> Socket.send(state.socket, bytes)
+    end
   end
 
   # So many bytes wait no longer; whether somebody has found that there were too many.
@@ -335,6 +406,8 @@ defmodule Sippet.Transport.Connection do
     why = why(reason)
     state = settle(state, why)
 
+    if why in [:shutdown, :idle_timeout] and state.broken == false, do: say_farewell(state, why)
+
     if why in [:shutdown, :closed, :idle_timeout, :broken],
       do: Socket.close(socket),
       else: Socket.abort(socket)
@@ -355,7 +428,7 @@ defmodule Sippet.Transport.Connection do
   defp settle(state, :shutdown) do
     messages = drain([])
 
-    case messages != [] and send_all(messages, state.socket) do
+    case messages != [] and send_all(messages, state) do
       {:ok, _size} -> remember(messages, state)
       _ -> state
     end

@@ -29,6 +29,7 @@ defmodule Sippet.Transport.Connections do
     :idle_timeouts,
     :slow_readers,
     :pings,
+    :http_requests,
     :redirected_responses
   ]
 
@@ -80,9 +81,9 @@ defmodule Sippet.Transport.Connections do
   @doc """
   Hands the bytes of one message to the process of a connection. Never blocks.
 
-  A response whose connection is closed goes to `remote` by another one (§18.2.2).
+  A response whose connection is closed goes to `remote` by another one (§18.2.2); nowhere where that is nil.
   """
-  @spec transmit(handle, pos_integer, Transport.remote(), binary, Transport.transaction()) ::
+  @spec transmit(handle, pos_integer, Transport.remote() | nil, binary, Transport.transaction()) ::
           :ok | {:error, term}
   def transmit(handle, connection, remote, data, transaction) do
     case enqueue(handle, connection, {:transmit, remote, data, transaction}) do
@@ -113,8 +114,10 @@ defmodule Sippet.Transport.Connections do
   @doc """
   A message that a connection could not send any more: a response goes by another one, any other has failed. Never blocks.
   """
-  @spec redirect(handle, Transport.remote(), binary, Transport.transaction()) ::
+  @spec redirect(handle, Transport.remote() | nil, binary, Transport.transaction()) ::
           :ok | {:error, term}
+  def redirect(_handle, nil, _data, _transaction), do: {:error, :connection_closed}
+
   def redirect({table, _, _, verified}, remote, <<"SIP/", _::binary>> = data, transaction) do
     case :ets.lookup(table, :manager) do
       [{:manager, manager}] ->

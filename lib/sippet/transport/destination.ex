@@ -135,39 +135,65 @@ defmodule Sippet.Transport.Destination do
   # A host from the network may be any bytes.
   defp parse_address(text), do: text |> :binary.bin_to_list() |> :inet.parse_strict_address()
 
-  defp resolve(host, :any) do
-    with {:error, _reason} <- resolve(host, :inet), do: resolve(host, :inet6)
+  # Nobody has it (RFC 6761 §6.4), and a telephone in a page says so of itself (RFC 7118 §5): its flow leads to it.
+  defp resolve(host, family) do
+    if host
+       |> String.downcase(:ascii)
+       |> String.trim_trailing(".")
+       |> String.ends_with?(".invalid"),
+       do: {:error, :nxdomain},
+       else: ask(host, family)
   end
 
-  defp resolve(host, family), do: host |> :binary.bin_to_list() |> :inet.getaddr(family)
+  defp ask(host, :any) do
+    with {:error, _reason} <- ask(host, :inet), do: ask(host, :inet6)
+  end
 
-  # §26.2.1: sips is TLS hop by hop. Else the URI's parameter, else what the Via says.
-  defp protocol(%URI{scheme: "sips"}, _request), do: :tls
+  defp ask(host, family), do: host |> :binary.bin_to_list() |> :inet.getaddr(family)
+
+  # §26.2.1: sips is TLS hop by hop; over WebSocket its URI has transport=ws all the same (RFC 7118 §5.2.2). Else the URI's
+  # parameter, else what the Via says.
+  defp protocol(%URI{scheme: "sips", parameters: parameters}, _request) do
+    case transport(parameters) do
+      {:ok, transport} when transport in [:ws, :wss] -> :wss
+      _ -> :tls
+    end
+  end
 
   defp protocol(%URI{parameters: parameters}, request) do
-    with true <- is_binary(parameters),
-         transport when is_binary(transport) and transport != "" <- transport(parameters) do
-      Message.to_protocol(transport)
-    else
-      _ ->
+    case transport(parameters) do
+      {:ok, protocol} ->
+        protocol
+
+      :error ->
         [{_version, protocol, _sent_by, _parameters} | _] = request.headers.via
         protocol
     end
   end
 
-  # The default is that of the transport (§19.1.2), as long as no port was written.
-  defp port(%URI{scheme: "sip", port: 5060, authority: authority}, :tls) do
-    if is_binary(authority) and String.ends_with?(authority, ":5060"), do: 5060, else: 5061
+  # The default is that of the transport (§19.1.2, RFC 7118 §5.2.4), as long as no port was written.
+  defp port(%URI{scheme: scheme, port: port, authority: authority}, protocol) do
+    written? = is_binary(authority) and String.ends_with?(authority, ":#{port}")
+
+    if port == nil or (port == URI.default_port(scheme) and not written?),
+      do: default_port(protocol),
+      else: port
   end
 
-  defp port(%URI{scheme: scheme, port: port}, _protocol), do: port || URI.default_port(scheme)
+  defp default_port(:tls), do: 5061
+  defp default_port(:ws), do: 80
+  defp default_port(:wss), do: 443
+  defp default_port(_protocol), do: 5060
 
   # Names of parameters are the same in any case (§19.1.4).
-  defp transport(parameters) do
-    Enum.find_value(URI.decode_parameters(parameters), fn {name, value} ->
-      if String.downcase(name) == "transport", do: value
+  defp transport(parameters) when is_binary(parameters) do
+    Enum.find_value(URI.decode_parameters(parameters), :error, fn {name, value} ->
+      if String.downcase(name) == "transport" and value not in [nil, ""],
+        do: {:ok, Message.to_protocol(value)}
     end)
   end
+
+  defp transport(_none), do: :error
 
   defp settle(stack, protocol, host, port) do
     case Transport.by_protocol(stack, protocol) do

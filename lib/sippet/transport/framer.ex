@@ -8,24 +8,15 @@ defmodule Sippet.Transport.Framer do
   # connection when the timer fires and the deadline is still the same: it belongs to one message.
   @moduledoc false
 
-  alias Sippet.{Native, ParseError}
+  @behaviour Sippet.Transport.Codec
+
+  alias Sippet.{Native, Stack}
+  alias Sippet.Transport.Codec
 
   @type t :: reference
 
-  @typedoc """
-  What a stream brings.
-
-    * `{:message, bytes}` - a whole message, for `Sippet.Transport.receive_message/4`
-    * `{:ping, count}` - so many double CRLFs one after the other, each to be answered by a single one
-    * `:pong` - the CRLF that was expected
-    * `{:broken, status_code, reason, head}` - nothing more will come, the connection is to be closed;
-      `Sippet.Router.reject_message/6` answers the head before, where it is one that can be answered
-  """
-  @type frame ::
-          {:message, binary}
-          | {:ping, pos_integer}
-          | :pong
-          | {:broken, 400..599, ParseError.reason(), binary}
+  @typedoc "What a stream brings."
+  @type frame :: Codec.frame()
 
   @doc """
   A stream from its first byte on.
@@ -42,6 +33,7 @@ defmodule Sippet.Transport.Framer do
   How a stream is cut into pieces makes no difference. A message that is there as a whole is a part of `data`, which it
   keeps from being freed. After `{:broken, ...}` there are no frames.
   """
+  @impl true
   @spec push(t, binary, integer) :: {[frame], deadline :: integer | nil}
   def push(framer, data, now \\ System.monotonic_time(:millisecond)),
     do: Native.framer_push(framer, data, now)
@@ -51,4 +43,26 @@ defmodule Sippet.Transport.Framer do
   """
   @spec expect_pong(t) :: :ok
   def expect_pong(framer), do: Native.framer_expect_pong(framer)
+
+  @impl true
+  def accept(_socket, %{stack: stack}), do: {:ok, new(stack.limits), ""}
+
+  @impl true
+  def connect(_socket, %{stack: stack}), do: {:ok, new(stack.limits), ""}
+
+  # Who connects has something to say.
+  @impl true
+  def first_message_ms(stack), do: Stack.max_stream_message_ms(stack)
+
+  @impl true
+  def encode(_framer, message), do: message
+
+  @impl true
+  def ping(framer) do
+    :ok = expect_pong(framer)
+    "\r\n\r\n"
+  end
+
+  @impl true
+  def farewell(_framer, _why), do: ""
 end

@@ -1,37 +1,61 @@
 defmodule Sippet.Transport.Handshake do
-  # What makes a socket a connection: nothing more for TCP, the handshake and the name of the peer for TLS. Runs in the
-  # process of the connection, so that nobody else waits for a peer that takes its time.
+  # What makes a socket a connection: for TLS its handshake and the name of the peer, for WebSocket another one above. Runs
+  # in the process of the connection, so that nobody else waits for a peer that takes its time.
   @moduledoc false
 
-  alias Sippet.Transport.{Credentials, Identity, Socket}
+  alias Sippet.{Stack, Transport}
+  alias Sippet.Transport.{Codec, Credentials, Identity, Socket}
 
-  @doc "A connection that was accepted."
-  @spec accept(port, map) :: {:ok, Socket.t()} | {:error, term}
-  def accept(port, %{tls: false}), do: {:ok, {port, nil}}
+  @doc """
+  A connection that was accepted, its codec, and what has come behind the handshakes.
 
-  def accept(port, shared) do
+  `:handshake_timeout` is for all of them.
+  """
+  @spec accept(port, Transport.remote(), Stack.t(), map) ::
+          {:ok, Socket.t(), Codec.t(), binary} | {:error, term}
+  def accept(port, remote, stack, shared) do
+    deadline = now() + Map.get(shared.options, :handshake_timeout, 0)
+    context = context(remote, nil, stack, deadline, shared)
+
+    with {:ok, socket} <- accept(port, left(deadline), shared),
+         {:ok, codec, rest} <- shared.codec.accept(socket, context),
+         do: {:ok, socket, codec, rest}
+  end
+
+  defp context(remote, host, stack, deadline, shared),
+    do: %{shared: shared, stack: stack, remote: remote, host: host, deadline: deadline}
+
+  defp accept(port, _timeout, %{tls: false}), do: {:ok, {port, nil}}
+
+  defp accept(port, timeout, shared) do
     options = Credentials.server_options(shared.table)
 
-    case :ssl.handshake(port, options, shared.options.handshake_timeout) do
+    case :ssl.handshake(port, options, timeout) do
       {:ok, tls} -> {:ok, {port, tls}}
       {:error, reason} -> failed(port, reason)
     end
   end
 
   @doc """
-  A connection to a peer, who for TLS has to be `host` (RFC 5922 §7).
+  A connection to a peer, who for TLS has to be `host`: by RFC 5922 §7, for WebSocket by the rules of HTTPS (RFC 9110 §4.3.4).
 
   `:connect_timeout` is for all of it.
   """
-  @spec connect({:inet.ip_address(), :inet.port_number()}, String.t(), map) ::
-          {:ok, Socket.t()} | {:error, term}
-  def connect({ip, port}, host, %{options: options} = shared) do
-    deadline = System.monotonic_time(:millisecond) + options.connect_timeout
+  @spec connect({:inet.ip_address(), :inet.port_number()}, String.t(), Stack.t(), map) ::
+          {:ok, Socket.t(), Codec.t(), binary} | {:error, term}
+  def connect({ip, port} = remote, host, stack, %{options: options} = shared) do
+    deadline = now() + options.connect_timeout
+    context = context(remote, host, stack, deadline, shared)
 
-    with {:ok, socket} <-
+    with {:ok, port} <-
            :gen_tcp.connect(ip, port, socket_options(shared), options.connect_timeout),
-         do: secure(socket, host, deadline, shared)
+         {:ok, socket} <- secure(port, host, deadline, shared),
+         {:ok, codec, rest} <- shared.codec.connect(socket, context),
+         do: {:ok, socket, codec, rest}
   end
+
+  defp now, do: System.monotonic_time(:millisecond)
+  defp left(deadline), do: max(deadline - now(), 0)
 
   # From the address that the transport is bound to, if it is a certain one.
   defp socket_options(%{address: {ip, _port}, options: options}) do
@@ -43,11 +67,10 @@ defmodule Sippet.Transport.Handshake do
 
   defp secure(socket, host, deadline, shared) do
     name = Identity.normalize(host)
-    left = max(deadline - System.monotonic_time(:millisecond), 0)
 
     with {:ok, options} <- Credentials.client_options(shared.table, name),
-         {:ok, tls} <- :ssl.connect(socket, options, left),
-         :ok <- verify(tls, name, shared.table) do
+         {:ok, tls} <- :ssl.connect(socket, options, left(deadline)),
+         :ok <- verify(tls, name, shared) do
       {:ok, {socket, tls}}
     else
       {:error, reason} -> failed(socket, reason)
@@ -55,9 +78,10 @@ defmodule Sippet.Transport.Handshake do
   end
 
   # The chain was verified in the handshake. Of its end the name is, before a byte of SIP is sent.
-  defp verify(tls, name, table) do
+  defp verify(tls, name, %{table: table, protocol: protocol}) do
     if Credentials.verify?(table) do
-      with {:ok, certificate} <- :ssl.peercert(tls), do: Identity.verify(certificate, name)
+      with {:ok, certificate} <- :ssl.peercert(tls),
+           do: Identity.verify(certificate, name, if(protocol == :wss, do: :https, else: :sip))
     else
       :ok
     end

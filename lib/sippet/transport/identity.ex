@@ -51,9 +51,20 @@ defmodule Sippet.Transport.Identity do
     end
   end
 
-  @doc "Whether a certificate, as DER, is for this name."
-  @spec verify(binary, name) :: :ok | {:error, {:wrong_certificate, [String.t()]}}
-  def verify(der, name) do
+  @doc "Whether a certificate, as DER, is for this name, by the rules of SIP or those of HTTPS."
+  @spec verify(binary, name, :sip | :https) :: :ok | {:error, {:wrong_certificate, [String.t()]}}
+  def verify(der, name, rules \\ :sip)
+
+  def verify(der, name, :https) do
+    reference = if is_tuple(name), do: {:ip, name}, else: {:dns_id, String.to_charlist(name)}
+    match = :public_key.pkix_verify_hostname_match_fun(:https)
+
+    if :public_key.pkix_verify_hostname(der, [reference], match_fun: match),
+      do: :ok,
+      else: {:error, {:wrong_certificate, Enum.map(names(der), &text/1)}}
+  end
+
+  def verify(der, name, :sip) do
     names = names(der)
 
     # The whole name or nothing: a wildcard stands for itself (RFC 5922 §7.2).

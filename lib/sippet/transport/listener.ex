@@ -11,7 +11,7 @@ defmodule Sippet.Transport.Listener do
   use Supervisor
 
   alias Sippet.TransportError
-  alias Sippet.Transport.{Acceptor, Connections, Credentials, Options, Socket}
+  alias Sippet.Transport.{Acceptor, Connections, Credentials, Framer, Options, Socket, WebSocket}
 
   # What processes of connections are given; keys and certificates stay in the table.
   @shared_options [
@@ -25,7 +25,13 @@ defmodule Sippet.Transport.Listener do
     :send_timeout,
     :send_queue_bytes,
     :buffer,
-    :recbuf
+    :recbuf,
+    # Of a WebSocket.
+    :paths,
+    :origins,
+    :http,
+    :client_path,
+    :ping_interval
   ]
 
   @doc "The options of all transports over streams; `port` is the default one."
@@ -96,6 +102,7 @@ defmodule Sippet.Transport.Listener do
           table: table,
           module: module,
           protocol: protocol,
+          codec: codec(protocol),
           tls: credentials != nil,
           address: address,
           listener: listener,
@@ -117,6 +124,9 @@ defmodule Sippet.Transport.Listener do
         )
     end
   end
+
+  defp codec(protocol) when protocol in [:ws, :wss], do: WebSocket
+  defp codec(_stream), do: Framer
 
   defp open(options) do
     :gen_tcp.listen(

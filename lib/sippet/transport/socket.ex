@@ -66,6 +66,11 @@ defmodule Sippet.Transport.Socket do
   def activate({port, nil}), do: :inet.setopts(port, active: @active)
   def activate({_port, tls}), do: :ssl.setopts(tls, active: @active)
 
+  @doc "Waits for what comes, on a socket that is not activated yet."
+  @spec read(t, timeout) :: {:ok, binary} | {:error, term}
+  def read({port, nil}, timeout), do: :gen_tcp.recv(port, 0, timeout)
+  def read({_port, tls}, timeout), do: :ssl.recv(tls, 0, timeout)
+
   @doc "Waits at most `:send_timeout`, for a peer that does not read."
   @spec send(t, iodata) :: :ok | {:error, term}
   def send({port, nil}, data), do: :gen_tcp.send(port, data)

@@ -89,6 +89,7 @@ atoms!(
     calling,
     client,
     client_key_struct = "Elixir.Sippet.Transactions.Client.Key",
+    closed,
     completed,
     confirmed,
     connection,

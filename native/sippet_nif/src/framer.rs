@@ -106,10 +106,11 @@ fn framer_expect_pong(framer: ResourceArc<Stream>) -> rustler::Atom {
 }
 
 /// The VM's clock begins far below zero; in the same order, from zero on.
-fn from_vm(milliseconds: i64) -> u64 {
+pub fn from_vm(milliseconds: i64) -> u64 {
     milliseconds.cast_unsigned() ^ (1 << 63)
 }
 
-fn to_vm(milliseconds: u64) -> i64 {
+/// The other way round.
+pub fn to_vm(milliseconds: u64) -> i64 {
     (milliseconds ^ (1 << 63)).cast_signed()
 }

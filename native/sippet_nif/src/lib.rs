@@ -8,6 +8,7 @@
 //! | `sdp` | session descriptions |
 //! | `engine` | the functions of the transaction engine |
 //! | `framer` | messages out of streams |
+//! | `websocket` | messages out of WebSocket frames, and into them |
 //! | `stack`, `door` | shards, runners and outbox of a stack, who is let in |
 //! | `telemetry` | what somebody listens for |
 //! | `flow`, `counters` | addresses as terms, what is counted |
@@ -35,6 +36,7 @@ mod sdp;
 mod stack;
 mod telemetry;
 mod term;
+mod websocket;
 mod words;
 
 rustler::init!("Elixir.Sippet.Native", load = load);

@@ -1,0 +1,94 @@
+defmodule Sippet.Transports.WSS do
+  @moduledoc """
+  SIP over WebSocket with TLS (RFC 7118): `Sippet.Transports.WS` on the connections of `Sippet.Transports.TLS`.
+
+      children = [
+        {Sippet, name: :my_stack},
+        {Sippet.Transports.WSS,
+         name: :my_stack, certfile: "/etc/sip/example.com.pem", keyfile: "/etc/sip/example.com.key", paths: ["/sip"]}
+      ]
+
+  Requests to `sips` URIs with `transport=ws` come here, and those to a target `{:wss, host, port}`; the default port is 443.
+  Certificates, keys, ciphers and `reload/1` are as there. What is verified of a server that is connected to is its name by the
+  rules of HTTPS, as a browser would, wildcards included (RFC 6455 §3, RFC 9110 §4.3.4), and not by those of RFC 5922.
+  """
+
+  @behaviour Sippet.Transport
+
+  alias Sippet.TransportError
+  alias Sippet.Transport.{Connections, Credentials, Listener, Options}
+  alias Sippet.Transport.WebSocket.Settings
+
+  @schema Settings.secure_options(443)
+
+  @typedoc "What `start_link/1` returned, or the `pid` in `Sippet.Transport.list/1`."
+  @type server :: Supervisor.supervisor()
+
+  @doc """
+  Starts the transport and opens its listening socket. The stack must have been started before.
+
+  ## Options
+
+  #{Options.docs(@schema)}
+  Durations are milliseconds.
+
+  Returns `{:error, %Sippet.TransportError{}}` when the socket cannot be opened, with `:eaddrinuse` for a port that is taken,
+  and when a file cannot be used: its reason is then `t:Sippet.TransportError.credentials_error/0`. Raises `ArgumentError`
+  for an option that is not known or not of its kind.
+  """
+  @spec start_link(keyword) :: Supervisor.on_start()
+  def start_link(options) when is_list(options) do
+    options = Options.validate!(options, @schema)
+
+    case Credentials.load(Map.new(options)) do
+      {:ok, credentials} -> Listener.start_link(__MODULE__, :wss, options, credentials)
+      {:error, reason} -> error(reason, {options[:ip], options[:port]})
+    end
+  end
+
+  defp error(reason, {ip, port}) do
+    {:error, %TransportError{reason: reason, protocol: :wss, address: ip, port: port}}
+  end
+
+  @doc """
+  The specification of a transport under a supervisor. Its id holds name, address and port, so that several fit under one
+  supervisor.
+  """
+  @spec child_spec(keyword) :: Supervisor.child_spec()
+  def child_spec(options), do: Listener.child_spec(__MODULE__, options)
+
+  @doc "What the transport has; as `Sippet.Transports.WS.info/1`."
+  @spec info(server) :: %{
+          address: {:inet.ip_address(), :inet.port_number()},
+          connections: non_neg_integer,
+          counters: %{atom => non_neg_integer}
+        }
+  def info(server), do: Listener.call(server, :info)
+
+  @doc """
+  Reads certificates, keys and trusted certificates again.
+
+  Handshakes from now on use the new ones; connections that are open stay. Returns `:ok`, or, if a file cannot be used,
+  `{:error, %Sippet.TransportError{}}`, and all stays as it was.
+  """
+  @spec reload(server) :: :ok | {:error, TransportError.t()}
+  def reload(server) do
+    %{table: table, address: address} = Listener.call(server, :shared)
+    with {:error, reason} <- Credentials.reload(table), do: error(reason, address)
+  end
+
+  @impl Sippet.Transport
+  defdelegate connect(handle, remote, host), to: Connections
+
+  @impl Sippet.Transport
+  defdelegate connected?(handle, connection), to: Connections
+
+  # Without an address: nothing goes by another connection, which a browser would not take.
+  @impl Sippet.Transport
+  def transmit(handle, connection, _remote, data, transaction),
+    do: Connections.transmit(handle, connection, nil, data, transaction)
+
+  @impl Sippet.Transport
+  def transmit(handle, connection, _remote, data),
+    do: Connections.transmit(handle, connection, nil, data, nil)
+end
