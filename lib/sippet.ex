@@ -130,7 +130,10 @@ defmodule Sippet do
       {Transport.Table, stack},
       {DynamicSupervisor, name: supervisor_name(name), strategy: :one_for_one}
       # In a simulation time is what the test makes of it.
-      | if(stack.sim, do: [], else: [{Sippet.Transaction.Clock, stack}])
+      | if(stack.sim,
+          do: [],
+          else: [{Sippet.Transaction.Clock, stack} | Sippet.Resolver.child_specs(stack)]
+        )
     ]
 
     Supervisor.init(children, strategy: :one_for_one)
