@@ -148,7 +148,7 @@ defmodule Sippet.MixProject do
   end
 
   def application do
-    [extra_applications: [:crypto, :logger]]
+    [extra_applications: [:crypto, :logger, :public_key, :ssl]]
   end
 
   defp elixirc_paths(:test), do: ["lib", "test/support"]
@@ -181,7 +181,8 @@ defmodule Sippet.MixProject do
       source_ref: "v#{@version}",
       extras:
         ~w(README.md guides/parsing.md guides/security.md guides/sdp.md guides/authentication.md
-           guides/testing.md guides/conformance.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
+           guides/testing.md guides/transports.md
+           guides/conformance.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
     ]
   end
 end

@@ -41,7 +41,8 @@ defmodule Sippet do
     * `:too_many_forks` - sixteen 2xx with different To tags are sent `until: :ack` already
     * `:too_many_transactions` - `:max_transactions` are open
     * `:stopped` - the stack has stopped
-    * `t:Sippet.TransportError.t/0` - the request has nowhere to go
+    * `t:Sippet.TransportError.t/0` - the request has nowhere to go, or the connection to there cannot be made; or the
+      message has a flow for a target whose connection is closed
   """
   @type send_error ::
           :already_started
@@ -226,7 +227,10 @@ defmodule Sippet do
   Raises `ArgumentError` when the message is not valid or cannot be written, naming the header field.
 
   The calling process carries the message to the transport. It may block: on resolving a host name (up to the system's own
-  limit, as numeric hosts never ask the resolver), and on a full socket.
+  limit, as numeric hosts never ask the resolver), on making a connection (up to `:connect_timeout` of the transport, five
+  seconds), and with UDP on a full socket. What a stream's peer does not read blocks nobody.
+
+  The topmost Via of a request gets the protocol that it is sent by (RFC 3261 §18.1.1).
   """
   @spec send(sippet, Message.t(), until: :ack) :: :ok | {:error, send_error}
   def send(sippet, %Message{} = message, options) when is_atom(sippet) and is_list(options) do

@@ -4,20 +4,17 @@ defmodule Sippet.ReadmeTest do
 
   import ExUnit.CaptureIO
 
+  alias Sippet.Test.Guide
+
   @readme Path.expand("../README.md", __DIR__)
 
   test "every Elixir snippet of the README runs" do
-    snippets =
-      ~r/^```elixir\n(.*?)^```$/ms
-      |> Regex.scan(File.read!(@readme), capture: :all_but_first)
-      |> List.flatten()
-
-    assert length(snippets) >= 6
+    assert length(Guide.snippets("README.md")) >= 6
 
     # The stack asks itself: the answers come from its own core.
     output =
       capture_io(fn ->
-        Code.eval_string(Enum.join(snippets, "\n"), [], file: @readme)
+        Guide.run("README.md")
         {:group_leader, device} = Process.info(self(), :group_leader)
 
         assert eventually(fn ->

@@ -83,6 +83,38 @@ defmodule Sippet.Core do
   """
   @callback receive_error(reason, key :: Client.Key.t() | Server.Key.t()) :: any
 
+  @typedoc """
+  Why a connection was closed.
+
+    * `:closed` - by the peer
+    * `:idle_timeout`, `:message_timeout` - nothing came for too long, or too little of a message
+    * `:broken` - what came was no SIP
+    * `:send_timeout`, `:send_queue_full` - the peer did not read what it was sent
+    * `:shutdown` - its transport stops
+    * `:killed` - its process ended otherwise
+    * any other atom or term - of the operating system or of TLS: `:econnreset`, `:etimedout`, `{:tls_alert, name}` ...
+  """
+  @type flow_closed_reason ::
+          :closed
+          | :idle_timeout
+          | :message_timeout
+          | :broken
+          | :send_timeout
+          | :send_queue_full
+          | :shutdown
+          | :killed
+          | term
+
+  @doc """
+  A connection is closed: its flow leads nowhere from now on. Optional.
+
+  It is called for connections that messages came or went by, in a process of its own each; what happens in it harms nothing.
+  Requests that still waited for an answer by it fail by themselves. RFC 5626 §4.2.1.
+  """
+  @callback flow_closed(Sippet.Flow.t(), flow_closed_reason) :: any
+
+  @optional_callbacks flow_closed: 2
+
   @doc false
   defmacro __using__(_options) do
     quote location: :keep do

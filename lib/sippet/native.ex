@@ -556,6 +556,10 @@ defmodule Sippet.Native do
   @doc false
   def engine_info(_engine, _key), do: :erlang.nif_error(:not_loaded)
 
+  # Normal scheduler: one lock an address, of which the caller gives at most 1000.
+  @doc false
+  def engine_select_open(_engine, _addresses), do: :erlang.nif_error(:not_loaded)
+
   # Normal scheduler: one lock a shard.
   @doc false
   def engine_count(_engine), do: :erlang.nif_error(:not_loaded)

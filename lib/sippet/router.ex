@@ -41,7 +41,16 @@ defmodule Sippet.Router do
 
     case Native.engine_find(stack.engine, Stack.key_parts(key)) do
       nil -> :ok
-      address -> fail(stack, address, reason)
+      address -> transmission_failed(stack, address, reason)
+    end
+  end
+
+  @doc "Tells the transaction of this address that a transmission of its failed."
+  @spec transmission_failed(Stack.t(), non_neg_integer, term) :: :ok
+  def transmission_failed(stack, address, reason) do
+    case Native.engine_transport_error(stack.engine, address, :erlang.term_to_binary(reason)) do
+      {:ok, effects} -> perform(stack, effects)
+      {:error, :stopped} -> :ok
     end
   end
 
@@ -87,7 +96,7 @@ defmodule Sippet.Router do
     with {:ok, transport, connection, remote} <- Destination.of_request(stack, message) do
       stack.engine
       |> Native.engine_send_request(
-        message,
+        Destination.put_protocol(message, transport),
         transport.id,
         connection,
         remote,
@@ -109,7 +118,7 @@ defmodule Sippet.Router do
          {:ok, address, effects} <-
            Native.engine_request(
              stack.engine,
-             message,
+             Destination.put_protocol(message, transport),
              transport.id,
              connection,
              remote,
@@ -172,7 +181,7 @@ defmodule Sippet.Router do
          do: perform(stack, effects)
 
     {transport, connection, remote} = Destination.of_stateless_response(source, request)
-    transmit(stack, transport, connection, remote, Message.to_string(response))
+    transmit(stack, transport, connection, remote, Message.to_string(response), nil)
   end
 
   @doc """
@@ -194,26 +203,19 @@ defmodule Sippet.Router do
   end
 
   def perform(stack, [{:transmit, address, transport, connection, remote, data} | rest]) do
-    case transmit(stack, transport, connection, remote, data) do
+    case transmit(stack, transport, connection, remote, data, address) do
       :ok -> :ok
       {:error, _error} when address == nil -> :ok
-      {:error, error} -> fail(stack, address, error.reason)
+      {:error, error} -> transmission_failed(stack, address, error.reason)
     end
 
     perform(stack, rest)
   end
 
-  defp fail(stack, address, reason) do
-    case Native.engine_transport_error(stack.engine, address, :erlang.term_to_binary(reason)) do
-      {:ok, effects} -> perform(stack, effects)
-      {:error, :stopped} -> :ok
-    end
-  end
-
-  defp transmit(stack, id, connection, remote, data) do
+  defp transmit(stack, id, connection, remote, data, address) do
     case Transport.fetch(stack, id) do
       {:ok, transport} ->
-        case transport.module.transmit(transport.handle, connection, remote, data) do
+        case hand_over(transport, connection, remote, data, address) do
           :ok -> :ok
           {:error, reason} -> {:error, transport_error(transport, remote, reason)}
         end
@@ -222,6 +224,12 @@ defmodule Sippet.Router do
         {:error, %TransportError{reason: :transport_closed}}
     end
   end
+
+  defp hand_over(%{connections: true} = transport, connection, remote, data, address),
+    do: transport.module.transmit(transport.handle, connection, remote, data, address)
+
+  defp hand_over(transport, connection, remote, data, _address),
+    do: transport.module.transmit(transport.handle, connection, remote, data)
 
   defp transport_error(transport, {host, port}, reason) do
     %TransportError{reason: reason, protocol: transport.protocol, address: host, port: port}

@@ -240,6 +240,10 @@ defmodule Sippet.Stack do
     end
   end
 
+  @doc "How long a message of a stream may take."
+  @spec max_stream_message_ms(t) :: pos_integer
+  def max_stream_message_ms(%__MODULE__{limits: limits}), do: elem(limits, tuple_size(limits) - 1)
+
   @doc "A public key as the engine is asked for it."
   @spec key_parts(Client.Key.t() | Server.Key.t()) :: tuple
   def key_parts(%Client.Key{branch: branch, method: method}), do: {branch, method(method)}

@@ -34,7 +34,7 @@ defmodule Sippet.Transport do
   alias Sippet.Transport.Table
 
   @enforce_keys [:id, :sippet, :module, :handle, :protocol, :reliable, :address, :pid]
-  defstruct @enforce_keys ++ [force_rport: false]
+  defstruct @enforce_keys ++ [force_rport: false, connections: false]
 
   @typedoc """
   A transport of a stack.
@@ -47,6 +47,7 @@ defmodule Sippet.Transport do
     * `address` - `{ip, port}`, the one that the socket is bound to; nil if there is none
     * `pid` - its process
     * `force_rport` - responses go to the source port of a request, whether it asks for that or not (RFC 3581)
+    * `connections` - it has connections: its module has `c:connect/3`
   """
   @type t :: %__MODULE__{
           id: non_neg_integer,
@@ -57,7 +58,8 @@ defmodule Sippet.Transport do
           reliable: boolean,
           address: {:inet.ip_address(), :inet.port_number()} | nil,
           pid: pid,
-          force_rport: boolean
+          force_rport: boolean,
+          connections: boolean
         }
 
   @typedoc "What the transport's module needs to send: a socket, a process ..."
@@ -70,21 +72,52 @@ defmodule Sippet.Transport do
   Sends the bytes of one message.
 
   Runs in the process that has the message: the core's, the transport's own, or the stack's clock, which a transport that
-  blocks would stop. `connection` is 0 for a transport without connections.
+  blocks would stop. `connection` is 0 for a transport without connections. Where a response goes back over a connection,
+  `remote` is the address for a new one, should that be closed (RFC 3261 §18.2.2).
 
   Returns `:ok` when the bytes were handed on, `{:error, reason}` when that failed at once: the transaction is told. What
-  fails later goes to `Sippet.Router.receive_transport_error/3`.
+  fails later nobody is told: a transport with connections has `c:transmit/5` for that.
   """
   @callback transmit(handle, connection :: non_neg_integer, remote, data :: binary) ::
               :ok | {:error, reason :: term}
 
+  @typedoc "The transaction that a transmission belongs to, for `report_failure/3`; nil if it belongs to none."
+  @type transaction :: non_neg_integer | nil
+
   @doc """
-  Makes a transport of the stack known. It is forgotten when the calling process ends.
+  The connection for a request to a peer: one that is open, else a new one.
+
+  Runs in the process that sends, before the transaction exists; it may block, for a time that the transport bounds.
+  `host` is what the URI, Route or target had where `remote` is the address: the name that a certificate is held to.
+
+  A transport with connections has this callback, `c:connected?/2` and `c:transmit/5`.
+  """
+  @callback connect(handle, remote, host :: String.t()) ::
+              {:ok, connection :: pos_integer} | {:error, reason :: term}
+
+  @doc "Whether a connection is open. Never blocks."
+  @callback connected?(handle, connection :: pos_integer) :: boolean
+
+  @doc """
+  Sends the bytes of one message over a connection, as `c:transmit/4` and never blocking.
+
+  A response whose connection is closed goes to `remote` by a new one (RFC 3261 §18.2.2), a request does not. What fails
+  after `:ok` was returned goes to `report_failure/3` with `transaction`, also the requests that are written when their
+  connection is lost: their transactions know whether that matters.
+  """
+  @callback transmit(handle, connection :: pos_integer, remote, data :: binary, transaction) ::
+              :ok | {:error, reason :: term}
+
+  @optional_callbacks connect: 3, connected?: 2, transmit: 5
+
+  @doc """
+  Makes a transport of the stack known. It is forgotten when its process ends.
 
   `attributes` are `:module`, `:handle`, `:protocol`, `:reliable`, `:address`, `:force_rport` of `t:t/0`, and
 
     * `:key` - what makes it the same transport when it is started again: it then keeps its `id`, so that flows stay good.
       Default: protocol and address.
+    * `:pid` - the process with whose end it is forgotten; default the calling one
 
   Returns `{:ok, transport}`; raises `ArgumentError` if there is no such stack.
   """
@@ -101,6 +134,18 @@ defmodule Sippet.Transport do
   def receive_message(%__MODULE__{} = transport, connection \\ 0, remote, data) do
     Router.receive_message(Stack.fetch!(transport.sippet), transport, connection, remote, data)
   end
+
+  @doc """
+  Tells the transaction of a transmission that it failed.
+
+  A transaction that has ended meanwhile, or has got further than that this mattered, is left alone. The calling process
+  carries out what follows. Returns `:ok`.
+  """
+  @spec report_failure(Sippet.sippet(), transaction, reason :: term) :: :ok
+  def report_failure(_sippet, nil, _reason), do: :ok
+
+  def report_failure(sippet, transaction, reason),
+    do: Router.transmission_failed(Stack.fetch!(sippet), transaction, reason)
 
   @doc """
   The transports of a stack, in the order in which they were started.

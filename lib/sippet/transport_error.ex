@@ -12,6 +12,14 @@ defmodule Sippet.TransportError do
     * `:no_transport` - the stack has no transport of this protocol and address family
     * `:no_destination` - the Request-URI names no host, as with `tel`, and there is neither Route nor target
     * `:transport_closed` - the transport of the flow is gone
+    * `:connection_closed` - the connection is closed
+    * `:send_queue_full` - the peer does not read what it is sent; its connection is closed
+    * `:too_many_connections` - the transport, or the peer's network, has as many connections as it may
+    * `{:tls_alert, name}` - the handshake failed; the names are those of `:ssl`
+    * `{:wrong_certificate, names}` - the peer's certificate is for these SIP domains, and not for the one asked for
+      (RFC 5922)
+    * `:no_trusted_certificates` - there are none to verify a peer by
+    * `t:credentials_error/0` - the files of a transport cannot be used
     * `:no_stack` - the stack of a transport has ended
     * `:not_a_numeric_address` - a response must go to a name
     * anything else - a reason of the operating system or of the resolver: `:eaddrinuse`, `:nxdomain`, `:emsgsize` ...
@@ -20,10 +28,25 @@ defmodule Sippet.TransportError do
           :no_transport
           | :no_destination
           | :transport_closed
+          | :connection_closed
+          | :send_queue_full
+          | :too_many_connections
+          | {:tls_alert, atom}
+          | {:wrong_certificate, [String.t()]}
+          | :no_trusted_certificates
+          | credentials_error
           | :no_stack
           | :not_a_numeric_address
           | :inet.posix()
           | term
+
+  @typedoc """
+  What is wrong with a certificate, a key or the trusted certificates, and the file, if it is one: a reason of
+  `File.read/1`, `:not_found` where nothing of that kind is in it, `:malformed`, `:wrong_password`, or
+  `:of_another_certificate` for a key that does not belong to its certificate.
+  """
+  @type credentials_error ::
+          {:certificate | :key | :trusted_certificates, file :: Path.t() | nil, reason :: atom}
 
   @type t :: %__MODULE__{
           reason: reason,
@@ -64,15 +87,35 @@ defmodule Sippet.TransportError do
   defp describe(:no_transport), do: "the stack has no such transport"
   defp describe(:no_destination), do: "there is no host to send to"
   defp describe(:transport_closed), do: "the transport is gone"
+  defp describe(:connection_closed), do: "the connection is closed"
+  defp describe(:send_queue_full), do: "the peer does not read what it is sent"
+  defp describe(:too_many_connections), do: "there are as many connections as there may be"
+  defp describe({:tls_alert, name}), do: "TLS alert #{name}"
+  defp describe(:no_trusted_certificates), do: "there are no trusted certificates"
+
+  defp describe({what, file, reason}) when what in [:certificate, :key, :trusted_certificates],
+    do: "#{what} #{if file, do: file <> " "}#{describe_file(reason)}"
+
+  defp describe({:wrong_certificate, names}),
+    do:
+      "the certificate is for #{if names == [], do: "no SIP domain", else: Enum.join(names, ", ")}"
+
   defp describe(:no_stack), do: "its stack has ended"
   defp describe(:not_a_numeric_address), do: "a response goes to an address, not to a name"
 
-  defp describe(reason) when is_atom(reason) do
+  defp describe(reason) when is_atom(reason), do: posix(reason)
+  defp describe(reason), do: inspect(reason)
+
+  defp describe_file(:not_found), do: "is missing"
+  defp describe_file(:malformed), do: "cannot be read"
+  defp describe_file(:wrong_password), do: "has another password"
+  defp describe_file(:of_another_certificate), do: "belongs to another certificate"
+  defp describe_file(reason), do: posix(reason)
+
+  defp posix(reason) do
     case :inet.format_error(reason) do
       ~c"unknown POSIX error" ++ _ -> Atom.to_string(reason)
       text -> List.to_string(text)
     end
   end
-
-  defp describe(reason), do: inspect(reason)
 end

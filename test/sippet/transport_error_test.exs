@@ -24,7 +24,24 @@ defmodule Sippet.TransportErrorTest do
           {%TransportError{reason: :no_stack, protocol: :udp, address: {0, 0, 0, 0}},
            "udp 0.0.0.0: its stack has ended"},
           {%TransportError{reason: :pigeon_lost}, "transport: pigeon_lost"},
-          {%TransportError{reason: {:tls_alert, :x}, address: {1, 2}}, "{1, 2}: {:tls_alert, :x}"}
+          {%TransportError{reason: {:x, 1}, address: {1, 2}}, "{1, 2}: {:x, 1}"},
+          {%TransportError{
+             reason: {:tls_alert, :unknown_ca},
+             protocol: :tls,
+             address: "a",
+             port: 1
+           }, "tls a:1: TLS alert unknown_ca"},
+          {%TransportError{
+             reason: {:wrong_certificate, ["b", "c"]},
+             protocol: :tls,
+             address: "a"
+           }, "tls a: the certificate is for b, c"},
+          {%TransportError{reason: {:wrong_certificate, []}, address: "a"},
+           "a: the certificate is for no SIP domain"},
+          {%TransportError{reason: {:key, "x.key", :enoent}},
+           "transport: key x.key no such file or directory"},
+          {%TransportError{reason: {:certificate, nil, :not_found}},
+           "transport: certificate is missing"}
         ] do
       assert Exception.message(error) == expected
     end

@@ -6,7 +6,8 @@ defmodule Sippet.Test.Core do
   @doc """
   Gives a stack a core.
 
-  With `:forward`, or `{:forward, pid}`, each callback is sent to the test, or pid, as `{stack, callback, first, key}`. With
+  The callbacks are `:request`, `:response`, `:error` and `:flow_closed`, whose key is the reason. With `:forward`, or
+  `{:forward, pid}`, each is sent to the test, or pid, as `{stack, callback, first, key}`. With
   a function it is `handler.(callback, first, key)`, called in the runner.
   """
   def register(stack, :forward), do: register(stack, {:forward, self()})
@@ -31,6 +32,9 @@ defmodule Sippet.Test.Core do
 
         def receive_error(reason, key),
           do: unquote(__MODULE__).run(__MODULE__, :error, reason, key)
+
+        def flow_closed(flow, reason),
+          do: unquote(__MODULE__).run(__MODULE__, :flow_closed, flow, reason)
       end,
       Macro.Env.location(__ENV__)
     )

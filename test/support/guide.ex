@@ -1,5 +1,5 @@
 defmodule Sippet.Test.Guide do
-  # Reads the tables of a guide, and makes requests around the lines that stand in them.
+  # Reads the tables and the snippets of a guide, and makes requests around the lines that stand in its tables.
   @moduledoc false
 
   alias Sippet.Message
@@ -14,12 +14,31 @@ defmodule Sippet.Test.Guide do
   ]
 
   @doc """
+  The Elixir snippets of a document, such as `"README.md"`, in their order.
+  """
+  @spec snippets(Path.t()) :: [String.t()]
+  def snippets(document) do
+    ~r/^```elixir\n(.*?)^```$/ms
+    |> Regex.scan(File.read!(path(document)), capture: :all_but_first)
+    |> List.flatten()
+  end
+
+  @doc """
+  Runs all of them as one program, in which each `=` is an assertion: `{value, bindings}` of its end.
+  """
+  @spec run(Path.t()) :: {term, keyword}
+  def run(document),
+    do: document |> snippets() |> Enum.join("\n") |> Code.eval_string([], file: path(document))
+
+  defp path(document), do: Path.expand("../../#{document}", __DIR__)
+
+  @doc """
   The rows of the table under a heading, each a list of cells.
   """
   @spec table(Path.t(), String.t()) :: [[String.t()]]
   def table(guide, heading) do
     [_before, section] =
-      Path.expand("../../guides/#{guide}", __DIR__)
+      path("guides/#{guide}")
       |> File.read!()
       |> String.split("\n## #{heading}\n", parts: 2)
 

@@ -10,16 +10,21 @@ defmodule Sippet.Test.Stack do
   @doc """
   Starts a stack under the test's supervisor; returns its name.
 
-  `:udp` is a list of option lists, one a transport, by default one on 127.0.0.1 and any port. `:core` is what
+  `:udp` is a list of option lists, one a transport, by default one on 127.0.0.1 and any port; `:tcp` and `:tls` are such lists
+  too, by default empty. `:core` is what
   `Sippet.Test.Core.register/2` takes, or nil for none; by default each callback is sent to the test. All other options
   are the stack's.
   """
   def start(options \\ []) do
     name = :"stack_#{System.unique_integer([:positive])}"
-    {udp, options} = Keyword.pop(options, :udp, [[]])
+    {tcp, options} = Keyword.pop(options, :tcp, [])
+    {tls, options} = Keyword.pop(options, :tls, [])
+    {udp, options} = Keyword.pop(options, :udp, if(tcp ++ tls == [], do: [[]], else: []))
     {core, options} = Keyword.pop(options, :core, :forward)
     start_supervised!({Sippet, [name: name] ++ options})
     for transport <- udp, do: start_udp(name, transport)
+    for transport <- tcp, do: start_stream(Sippet.Transports.TCP, name, transport)
+    for transport <- tls, do: start_stream(Sippet.Transports.TLS, name, transport)
     if core, do: Sippet.Test.Core.register(name, core)
     name
   end
@@ -29,6 +34,18 @@ defmodule Sippet.Test.Stack do
     options = Keyword.merge([name: name, port: 0, address: "127.0.0.1"], options)
 
     start_supervised!(Map.put(Sippet.Transports.UDP.child_spec(options), :id, {:udp, make_ref()}))
+  end
+
+  @doc "Starts a transport over streams."
+  def start_stream(module, name, options \\ []) do
+    options = Keyword.merge([name: name, port: 0, address: "127.0.0.1"], options)
+    start_supervised!(Map.put(module.child_spec(options), :id, {module, make_ref()}))
+  end
+
+  @doc "What the first transport of a stack tells of itself."
+  def info(name) do
+    [%{module: module, pid: pid} | _] = Sippet.Transport.list(name)
+    module.info(pid)
   end
 
   @doc "The address of the first transport of a stack, or of the one of this number in their order."
@@ -44,7 +61,8 @@ defmodule Sippet.Test.Stack do
       | target: Keyword.get(options, :target, {:udp, List.to_string(:inet.ntoa(ip)), port})
     }
     |> Message.put_header(:via, [
-      {{2, 0}, :udp, {"127.0.0.1", 5060}, %{"branch" => branch, "rport" => ""}}
+      {{2, 0}, Keyword.get(options, :protocol, :udp), {"127.0.0.1", 5060},
+       %{"branch" => branch, "rport" => ""}}
     ])
     |> Message.put_header(:max_forwards, 70)
     |> Message.put_header(

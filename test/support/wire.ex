@@ -5,7 +5,7 @@ defmodule Sippet.Test.Wire do
   alias Sippet.Test.Peer
 
   @doc """
-  A request of a peer's. Options replace what it has: `:uri`, `:via`, `:branch`, `:via_parameters`, `:from_tag`, `:to_tag`,
+  A request of a peer's. Options replace what it has: `:uri`, `:via`, `:protocol`, `:branch`, `:via_parameters`, `:from_tag`, `:to_tag`,
   `:call_id`, `:cseq`, `:cseq_method`; `:fields` are further lines, `:body` the body.
   """
   def request(method, peer, options \\ []) do
@@ -15,7 +15,8 @@ defmodule Sippet.Test.Wire do
 
     via =
       Keyword.get_lazy(options, :via, fn ->
-        "SIP/2.0/UDP #{Peer.authority(peer)};branch=#{branch}#{parameters}"
+        protocol = Keyword.get(options, :protocol, "UDP")
+        "SIP/2.0/#{protocol} #{Peer.authority(peer)};branch=#{branch}#{parameters}"
       end)
 
     lines([

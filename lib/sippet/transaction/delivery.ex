@@ -47,6 +47,33 @@ defmodule Sippet.Transaction.Delivery do
     end
   end
 
+  @doc "Tells the core, in a process of its own, that a flow is closed; if it wants to know."
+  @spec flow_closed(Stack.t(), Sippet.Flow.t(), term) :: :ok
+  def flow_closed(stack, flow, reason) do
+    with {:ok, core} <- core(stack.name),
+         true <- function_exported?(core, :flow_closed, 2) do
+      spawn(__MODULE__, :tell_closed, [stack, core, flow, reason])
+      :ok
+    else
+      _ -> :ok
+    end
+  end
+
+  # Where the stack has ended there is nobody to tell.
+  defp core(name) do
+    Registry.meta(name, :core)
+  rescue
+    ArgumentError -> :error
+  end
+
+  @doc false
+  def tell_closed(stack, core, flow, reason) do
+    :erlang.group_leader(stack.group_leader, self())
+    core.flow_closed(flow, reason)
+  catch
+    kind, reason -> log(stack, core, :flow_closed, kind, reason, __STACKTRACE__)
+  end
+
   defp arguments(:receive_error, [{:transport, reason}, key]),
     do: [:erlang.binary_to_term(reason), key]
 

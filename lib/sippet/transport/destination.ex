@@ -10,10 +10,8 @@ defmodule Sippet.Transport.Destination do
   @doc "Of a request: its target, else its topmost Route, else its Request-URI (§8.1.2)."
   @spec of_request(Stack.t(), Message.t()) :: settled | {:error, TransportError.t()}
   def of_request(stack, %Message{target: %Flow{} = flow}) do
-    case Transport.fetch(stack, flow.transport) do
-      {:ok, transport} -> {:ok, transport, flow.connection, flow.remote}
-      :error -> {:error, %TransportError{reason: :transport_closed}}
-    end
+    with {:ok, transport} <- of_flow(stack, flow),
+         do: {:ok, transport, flow.connection, flow.remote}
   end
 
   def of_request(stack, %Message{target: {protocol, host, port}})
@@ -30,7 +28,7 @@ defmodule Sippet.Transport.Destination do
     case uri do
       %URI{scheme: scheme, host: host} when scheme in ["sip", "sips"] and is_binary(host) ->
         protocol = protocol(uri, request)
-        settle(stack, protocol, host, uri.port || URI.default_port(scheme))
+        settle(stack, protocol, host, port(uri, protocol))
 
       _ ->
         {:error, %TransportError{reason: :no_destination, address: to_string(uri)}}
@@ -45,8 +43,10 @@ defmodule Sippet.Transport.Destination do
           | {:error, TransportError.t()}
   def of_response(_stack, %Message{target: nil}), do: {:ok, nil}
 
-  def of_response(_stack, %Message{target: %Flow{} = flow}),
-    do: {:ok, {flow.transport, flow.connection, flow.remote}}
+  def of_response(stack, %Message{target: %Flow{} = flow}) do
+    with {:ok, _transport} <- of_flow(stack, flow),
+         do: {:ok, {flow.transport, flow.connection, flow.remote}}
+  end
 
   def of_response(stack, %Message{target: {protocol, host, port}})
       when is_binary(host) and port in 0..65_535 do
@@ -56,6 +56,41 @@ defmodule Sippet.Transport.Destination do
   end
 
   def of_response(_stack, %Message{target: target}), do: bad_target!(target)
+
+  @doc "The request with the protocol in its topmost Via that it is sent by (§18.1.1)."
+  @spec put_protocol(Message.t(), Transport.t()) :: Message.t()
+  def put_protocol(%Message{headers: %{via: [via | more]}} = request, %Transport{} = transport) do
+    case via do
+      {_version, protocol, _sent_by, _parameters} when protocol == transport.protocol ->
+        request
+
+      {version, _protocol, sent_by, parameters} ->
+        Message.put_header(
+          request,
+          :via,
+          [{version, transport.protocol, sent_by, parameters} | more]
+        )
+    end
+  end
+
+  # A flow names one connection, and nothing takes its place.
+  defp of_flow(stack, flow) do
+    case Transport.fetch(stack, flow.transport) do
+      {:ok, %{connections: true} = transport} ->
+        if transport.module.connected?(transport.handle, flow.connection) do
+          {:ok, transport}
+        else
+          {ip, port} = flow.remote
+          error(:connection_closed, transport.protocol, ip, port)
+        end
+
+      {:ok, transport} ->
+        {:ok, transport}
+
+      :error ->
+        {:error, %TransportError{reason: :transport_closed}}
+    end
+  end
 
   @doc "Of a response without a transaction, from the request as it was received (§18.2.2, RFC 3581 §4)."
   @spec of_stateless_response(Flow.t(), Message.t()) ::
@@ -79,7 +114,11 @@ defmodule Sippet.Transport.Destination do
     {flow.transport, 0, remote}
   end
 
-  def of_stateless_response(flow, _request), do: {flow.transport, flow.connection, flow.remote}
+  # By its connection; the address is that of a new one, should it be closed.
+  def of_stateless_response(%Flow{remote: {ip, _port}} = flow, request) do
+    [{_version, _protocol, {_host, sent_by_port}, _parameters} | _] = request.headers.via
+    {flow.transport, flow.connection, {ip, sent_by_port}}
+  end
 
   @doc "The address of a host: numeric at once, a name by the system's resolver."
   @spec address(:inet.ip_address() | String.t(), :inet | :inet6 | :any) ::
@@ -116,6 +155,13 @@ defmodule Sippet.Transport.Destination do
     end
   end
 
+  # The default is that of the transport (§19.1.2), as long as no port was written.
+  defp port(%URI{scheme: "sip", port: 5060, authority: authority}, :tls) do
+    if is_binary(authority) and String.ends_with?(authority, ":5060"), do: 5060, else: 5061
+  end
+
+  defp port(%URI{scheme: scheme, port: port}, _protocol), do: port || URI.default_port(scheme)
+
   # Names of parameters are the same in any case (§19.1.4).
   defp transport(parameters) do
     Enum.find_value(URI.decode_parameters(parameters), fn {name, value} ->
@@ -147,13 +193,19 @@ defmodule Sippet.Transport.Destination do
     family = if match?([_], families), do: hd(families), else: :any
 
     with {:ok, ip} <- address(host, family),
-         %Transport{} = transport <- Enum.find(transports, &(family(&1) == family(ip))) do
-      {:ok, transport, 0, {ip, port}}
+         %Transport{} = transport <- Enum.find(transports, &(family(&1) == family(ip))),
+         {:ok, connection} <- connect(transport, {ip, port}, host) do
+      {:ok, transport, connection, {ip, port}}
     else
       nil -> error(:no_transport, protocol, host, port)
       {:error, reason} -> error(reason, protocol, host, port)
     end
   end
+
+  defp connect(%Transport{connections: true} = transport, remote, host),
+    do: transport.module.connect(transport.handle, remote, host)
+
+  defp connect(_transport, _remote, _host), do: {:ok, 0}
 
   defp family(%Transport{address: {ip, _port}}), do: family(ip)
   defp family(%Transport{address: nil}), do: :inet

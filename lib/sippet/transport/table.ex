@@ -63,16 +63,19 @@ defmodule Sippet.Transport.Table do
     address = Keyword.get(attributes, :address)
     pid = Keyword.fetch!(attributes, :pid)
 
+    module = Keyword.fetch!(attributes, :module)
+
     transport = %Transport{
       id: id(stack, Keyword.get(attributes, :key, {protocol, address})),
       sippet: stack.name,
-      module: Keyword.fetch!(attributes, :module),
+      module: module,
       handle: Keyword.fetch!(attributes, :handle),
       protocol: protocol,
       reliable: Keyword.fetch!(attributes, :reliable),
       address: address,
       pid: pid,
-      force_rport: Keyword.get(attributes, :force_rport, false)
+      force_rport: Keyword.get(attributes, :force_rport, false),
+      connections: Code.ensure_loaded?(module) and function_exported?(module, :connect, 3)
     }
 
     Process.monitor(pid)

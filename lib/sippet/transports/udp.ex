@@ -17,27 +17,19 @@ defmodule Sippet.Transports.UDP do
 
   @behaviour Sippet.Transport
 
-  alias Sippet.{Router, Stack, Transport, TransportError}
-  alias Sippet.Transport.Destination
+  alias Sippet.{Router, TransportError}
+  alias Sippet.Transport.{Attachment, Options}
 
   # How many datagrams the VM delivers before it asks again: enough to keep busy, few enough to be stopped by.
   @active 256
 
-  # How long a stack may take to be started again, and how often that is looked for.
-  @stack_wait_ms 1_000
-  @stack_poll_ms 20
-
-  # name, default, what it is
-  @options [
-    {:name, nil, "the stack's name, an atom; required"},
-    {:port, 5060, "0 to 65535; 0 lets the system choose, `Sippet.Transport.list/1` tells which"},
-    {:address, "0.0.0.0",
-     "the address to bind: a string, numeric or a name, or `{string, :inet | :inet6}`"},
-    {:force_rport, false,
-     "answer to the source port of a request also when it does not ask for that (RFC 3581)"},
-    {:recbuf, 4_194_304,
-     "bytes of receive buffer to ask for; the system may give less, see `info/1`"}
-  ]
+  @options Options.common(5060) ++
+             [
+               {:force_rport, false, :boolean,
+                "answer to the source port of a request also when it does not ask for that (RFC 3581)"},
+               {:recbuf, 4_194_304, :bytes,
+                "bytes of receive buffer to ask for; the system may give less, see `info/1`"}
+             ]
 
   @typedoc "`t:GenServer.server/0` of a transport."
   @type server :: GenServer.server()
@@ -47,16 +39,13 @@ defmodule Sippet.Transports.UDP do
 
   ## Options
 
-  #{for {name, default, text} <- @options do
-    if default == nil, do: "  * `:#{name}` - #{text}\n", else: "  * `:#{name}` - #{text}; default `#{inspect(default)}`\n"
-  end}
-
+  #{Options.docs(@options)}
   Returns `{:error, %Sippet.TransportError{}}` when the socket cannot be opened, with `:eaddrinuse` for a port that is taken.
   Raises `ArgumentError` for an option that is not known or not of its kind.
   """
   @spec start_link(keyword) :: GenServer.on_start()
   def start_link(options) when is_list(options) do
-    options = validate!(options)
+    options = Options.validate!(options, @options)
 
     # A process of the caller's that fails in its init ends with its parent's trap: tell by value instead.
     case GenServer.start_link(__MODULE__, options) do
@@ -86,72 +75,18 @@ defmodule Sippet.Transports.UDP do
         }
   def info(server), do: GenServer.call(server, :info)
 
-  defp validate!(options) do
-    known = Enum.map(@options, &elem(&1, 0))
-
-    for {key, _value} <- options, key not in known do
-      raise ArgumentError, "unknown option #{inspect(key)}, known are: #{inspect(known)}"
-    end
-
-    options =
-      for {name, default, _text} <- @options, do: {name, Keyword.get(options, name, default)}
-
-    check_name!(options[:name])
-
-    unless options[:port] in 0..65_535 do
-      raise ArgumentError,
-            "expected :port to be an integer between 0 and 65535, got: #{inspect(options[:port])}"
-    end
-
-    unless is_boolean(options[:force_rport]) do
-      raise ArgumentError,
-            "expected :force_rport to be a boolean, got: #{inspect(options[:force_rport])}"
-    end
-
-    unless is_integer(options[:recbuf]) and options[:recbuf] > 0 do
-      raise ArgumentError,
-            "expected :recbuf to be a positive number of bytes, got: #{inspect(options[:recbuf])}"
-    end
-
-    options = Keyword.put(options, :ip, ip!(options[:address]))
-    _ = Stack.fetch!(options[:name])
-    options
-  end
-
-  defp check_name!(nil), do: raise(ArgumentError, "expected :name option to be present")
-  defp check_name!(name) when is_atom(name), do: :ok
-
-  defp check_name!(name),
-    do: raise(ArgumentError, "expected :name to be an atom, got: #{inspect(name)}")
-
-  defp ip!(address) when is_binary(address), do: ip!({address, :any})
-
-  defp ip!({address, family})
-       when is_binary(address) and family in [:inet, :inet6, :any] do
-    case Destination.address(address, family) do
-      {:ok, ip} when family == :inet and tuple_size(ip) == 8 -> bad_ip!(address, :eafnosupport)
-      {:ok, ip} when family == :inet6 and tuple_size(ip) == 4 -> bad_ip!(address, :eafnosupport)
-      {:ok, ip} -> ip
-      {:error, reason} -> bad_ip!(address, reason)
-    end
-  end
-
-  defp ip!(address) do
-    raise ArgumentError,
-          "expected :address to be an address or {address, family} tuple, got: #{inspect(address)}"
-  end
-
-  defp bad_ip!(address, reason) do
-    raise ArgumentError,
-          ":address contains an invalid IP or DNS name, got: #{inspect(address)} (#{reason})"
-  end
-
   @impl true
   def init(options) do
     case open(options[:ip], options) do
       {:ok, socket} ->
         {:ok, address} = :inet.sockname(socket)
-        state = attach(%{options: options, socket: socket, address: address})
+
+        state = %{
+          socket: socket,
+          address: address,
+          attachment: Attachment.new(options[:name], attributes(options, socket, address))
+        }
+
         :ok = :inet.setopts(socket, active: @active)
         {:ok, state}
 
@@ -167,33 +102,17 @@ defmodule Sippet.Transports.UDP do
     end
   end
 
-  # Makes it a transport of the stack, for as long as that lives.
-  defp attach(%{options: options, socket: socket, address: address}) do
-    {ip, port} = address
-    name = options[:name]
-    # In this order: if the stack is another one meanwhile, the monitor tells.
-    monitor = Transport.monitor(name)
-
-    {:ok, transport} =
-      Transport.register(name,
-        module: __MODULE__,
-        handle: socket,
-        # Started again, a transport with a fixed address is the same one.
-        key: if(options[:port] == 0, do: {:udp, self()}, else: {:udp, ip, port}),
-        protocol: :udp,
-        reliable: false,
-        address: address,
-        force_rport: options[:force_rport]
-      )
-
-    %{
-      options: options,
-      socket: socket,
+  defp attributes(options, socket, {ip, port} = address) do
+    [
+      module: __MODULE__,
+      handle: socket,
+      # Started again, a transport with a fixed address is the same one.
+      key: if(options[:port] == 0, do: {:udp, self()}, else: {:udp, ip, port}),
+      protocol: :udp,
+      reliable: false,
       address: address,
-      stack: Stack.fetch!(name),
-      transport: transport,
-      monitor: monitor
-    }
+      force_rport: options[:force_rport]
+    ]
   end
 
   defp open(ip, options) do
@@ -220,7 +139,8 @@ defmodule Sippet.Transports.UDP do
 
   @impl true
   def handle_info({:udp, socket, ip, port, data}, %{socket: socket} = state) do
-    Router.receive_message(state.stack, state.transport, 0, {ip, port}, data)
+    %{stack: stack, transport: transport} = state.attachment
+    Router.receive_message(stack, transport, 0, {ip, port}, data)
     {:noreply, state}
   end
 
@@ -233,26 +153,20 @@ defmodule Sippet.Transports.UDP do
   def handle_info({:udp_error, socket, _reason}, %{socket: socket} = state),
     do: {:noreply, state}
 
-  # The stack has died. Under one supervisor it is started again, which must not be hindered by a transport that fails
-  # meanwhile: the socket waits for it.
-  def handle_info({:DOWN, monitor, :process, _table, _reason}, %{monitor: monitor} = state),
-    do: await_stack(state, System.monotonic_time(:millisecond) + @stack_wait_ms)
+  def handle_info({:DOWN, monitor, :process, _, _}, %{attachment: %{monitor: monitor}} = state),
+    do: attached(Attachment.lost(state.attachment), state)
 
-  def handle_info({:await_stack, deadline}, state), do: await_stack(state, deadline)
+  def handle_info({:await_stack, deadline}, state),
+    do: attached(Attachment.renew(state.attachment, deadline), state)
+
   def handle_info(_other, state), do: {:noreply, state}
 
-  defp await_stack(state, deadline) do
-    {:noreply, attach(state)}
-  catch
-    # There is no such stack, or not all of it.
-    _kind, _reason ->
-      if System.monotonic_time(:millisecond) < deadline do
-        Process.send_after(self(), {:await_stack, deadline}, @stack_poll_ms)
-        {:noreply, state}
-      else
-        error = %TransportError{reason: :no_stack, protocol: :udp, address: state.options[:ip]}
-        {:stop, {:shutdown, error}, state}
-      end
+  defp attached({:ok, attachment}, state), do: {:noreply, %{state | attachment: attachment}}
+  defp attached(:wait, state), do: {:noreply, state}
+
+  defp attached(:gone, %{address: {ip, _port}} = state) do
+    error = %TransportError{reason: :no_stack, protocol: :udp, address: ip}
+    {:stop, {:shutdown, error}, state}
   end
 
   @impl Sippet.Transport

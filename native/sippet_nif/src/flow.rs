@@ -77,8 +77,9 @@ pub fn flow_term<'e>(vm: Vm<'e>, target: &Target) -> Raw<'e> {
 
 /// Where the responses to a request go (§18.2.2, RFC 3581 §4).
 ///
-/// A connection takes them back itself. Without one: `maddr`, if it is an address; else the source address, at the
-/// source port when `rport` asks for it (or `force_rport` does), at the port of sent-by when not.
+/// A connection takes them back itself; the address is that of a new one, should it have been closed: the source
+/// address at the port of sent-by. Without connections: `maddr`, if it is an address; else the source address, at the source
+/// port when `rport` asks for it (or `force_rport` does), at the port of sent-by when not.
 pub fn response_target(
     via: &TopVia<'_>,
     flow: Flow,
@@ -92,7 +93,7 @@ pub fn response_target(
     };
     let port = via.port.unwrap_or(default);
     let address = if flow.connection != 0 {
-        source
+        SocketAddr::new(source.ip(), port)
     } else if let Some(ip) = via.maddr.and_then(literal) {
         SocketAddr::new(ip, port)
     } else if force_rport || via.rport {

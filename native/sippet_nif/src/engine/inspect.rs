@@ -71,6 +71,16 @@ fn info_term<'a>(vm: Vm<'a>, info: &Info, now: u64) -> Raw<'a> {
     )
 }
 
+/// `engine_select_open(stack, addresses)`: those whose transactions are still open.
+#[rustler::nif]
+fn engine_select_open(stack: StackArc, addresses: Vec<u64>) -> Vec<u64> {
+    let is_open = |bits: &u64| {
+        let Address { shard, handle } = Address::from_bits(*bits);
+        stack.look(shard, |engine| engine.is_open(handle)) == Some(true)
+    };
+    addresses.into_iter().filter(is_open).collect()
+}
+
 /// `engine_count(stack)`: how many transactions are open.
 #[rustler::nif]
 fn engine_count(stack: StackArc) -> usize {

@@ -180,6 +180,13 @@ impl Engine {
         Ok(handle)
     }
 
+    /// Whether a transaction still runs, so that what becomes of a transmission of its matters.
+    pub fn is_open(&self, handle: Handle) -> bool {
+        self.entries
+            .get(handle)
+            .is_some_and(|entry| !entry.machine.is_over())
+    }
+
     /// The core answers a request.
     pub fn send_response(
         &mut self,

@@ -1,8 +1,8 @@
-defmodule Sippet.Sim.GuideTest do
+defmodule Sippet.Guides.TestingTest do
   # The snippets of guides/testing.md, in their order, as one program; the ladders are what the one before them returns.
   use ExUnit.Case, async: true
 
-  @guide Path.expand("../../../guides/testing.md", __DIR__)
+  @guide Path.expand("../../guides/testing.md", __DIR__)
 
   test "the core of the guide fails where messages are lost, and the mended one does not" do
     blocks =

@@ -1,0 +1,386 @@
+defmodule Sippet.Transport.Connection do
+  # The process of one connection: it owns the socket, frames what comes and gives each message to the stack, and writes
+  # what others hand it. It is started by Sippet.Transport.Connections, for a connection that was accepted or that is to be
+  # made, which it does itself.
+  @moduledoc false
+
+  use GenServer, restart: :temporary, shutdown: 2_000
+
+  alias Sippet.{Native, Router, Stack, Transport}
+  alias Sippet.Transport.{Connections, Framer, Handshake, Socket}
+
+  # An acceptor that dies before it has handed over its socket takes that with it.
+  @socket_wait_ms 5_000
+
+  # After this long without work the process gives its memory back.
+  @hibernate_after_ms 500
+
+  # Messages that wait are written together, up to so many bytes.
+  @write_bytes 65_536
+
+  # How long a peer may take to read the answer to what broke its stream.
+  @farewell_ms 1_000
+
+  # How many requests are sent before it is looked which of them still wait, at least; how many are asked for in one call.
+  @min_sent 128
+  @asked_a_call 1_000
+
+  # why: what it is closed for. sent: transactions of the requests that were written; unsent: messages that were not.
+  @enforce_keys [:shared, :stack, :transport, :number, :remote, :key]
+  defstruct @enforce_keys ++
+              [
+                socket: nil,
+                framer: nil,
+                active_ms: nil,
+                deadline: nil,
+                deadline_timer: nil,
+                used: false,
+                broken: false,
+                sent: [],
+                sent_count: 0,
+                sent_limit: @min_sent,
+                unsent: []
+              ]
+
+  @doc """
+  Starts the process of a connection that is to be made or taken over: it waits for the message `:accept`, behind which
+  `{:socket, socket}` comes, or `{:connect, host}`.
+  """
+  @spec start_link({map, Stack.t(), Transport.t(), map}) :: GenServer.on_start()
+  def start_link({shared, stack, transport, %{number: number, remote: remote, key: key}}) do
+    connection = %__MODULE__{
+      shared: shared,
+      stack: stack,
+      transport: transport,
+      number: number,
+      remote: remote,
+      key: key
+    }
+
+    GenServer.start_link(__MODULE__, connection, hibernate_after: @hibernate_after_ms)
+  end
+
+  @doc "Takes a connection out of the table: from now on it is closed."
+  @spec forget(:ets.tid(), pos_integer, Connections.key()) :: :ok
+  def forget(table, number, key) do
+    :ets.delete(table, number)
+    :ets.delete_object(table, {{:to, key}, number})
+    :ok
+  end
+
+  @doc "Tells a transaction that a transmission failed."
+  @spec report(Stack.t(), Transport.transaction(), term) :: :ok
+  def report(_stack, nil, _reason), do: :ok
+
+  def report(stack, transaction, reason),
+    do: Router.transmission_failed(stack, transaction, reason)
+
+  @impl true
+  def init(connection), do: {:ok, connection}
+
+  @impl true
+  def handle_info(:accept, %{shared: shared} = state) do
+    receive do
+      {:socket, port} ->
+        case Handshake.accept(port, shared) do
+          {:ok, socket} ->
+            Connections.count(shared.table, :accepted)
+            opened(%{state | socket: socket}, first_deadline(state))
+
+          {:error, reason} ->
+            Connections.count(shared.table, :handshake_failures)
+            {:stop, {:shutdown, reason}, state}
+        end
+    after
+      @socket_wait_ms -> {:stop, {:shutdown, :connection_closed}, state}
+    end
+  end
+
+  def handle_info({:connect, host}, %{shared: shared} = state) do
+    case Handshake.connect(state.remote, host, shared) do
+      {:ok, socket} ->
+        Connections.count(shared.table, :connected)
+        opened(%{state | socket: socket}, nil)
+
+      {:error, reason} ->
+        Connections.count(shared.table, :connect_failures)
+        {:stop, {:shutdown, reason}, state}
+    end
+  end
+
+  def handle_info({:tcp, _port, data}, state), do: receive_bytes(data, state)
+  def handle_info({:ssl, _tls, data}, state), do: receive_bytes(data, state)
+  def handle_info({:tcp_passive, _port}, state), do: activate(state)
+  def handle_info({:ssl_passive, _tls}, state), do: activate(state)
+  def handle_info({:tcp_closed, _port}, state), do: close(state, :closed)
+  def handle_info({:ssl_closed, _tls}, state), do: close(state, :closed)
+  def handle_info({:tcp_error, _port, reason}, state), do: close(state, reason)
+  def handle_info({:ssl_error, _tls, reason}, state), do: close(state, Handshake.reason(reason))
+
+  # It has said that it sends nothing more.
+  def handle_info({:transmit, _, _, _} = message, %{broken: :finished} = state) do
+    redirect(message, :broken, state)
+    {:noreply, state}
+  end
+
+  def handle_info({:transmit, _remote, data, _transaction} = message, state),
+    do: write(collect([message], @write_bytes - byte_size(data)), state)
+
+  def handle_info(:overflow, state), do: slow(state, :send_queue_full)
+
+  def handle_info(:idle, %{shared: shared} = state) do
+    idle_timeout = shared.options.idle_timeout
+    left = state.active_ms + idle_timeout - now()
+
+    if left > 0 do
+      watch_idleness(state, left)
+      {:noreply, state}
+    else
+      Connections.count(shared.table, :idle_timeouts)
+      close(state, :idle_timeout)
+    end
+  end
+
+  def handle_info(:deadline, state) do
+    state = %{state | deadline_timer: nil}
+
+    if state.deadline != nil and state.deadline <= now() do
+      Connections.count(state.shared.table, :message_timeouts)
+      close(state, :message_timeout)
+    else
+      {:noreply, keep_deadline(state, state.deadline)}
+    end
+  end
+
+  def handle_info({:attached, stack, transport}, state),
+    do: {:noreply, %{state | stack: stack, transport: transport}}
+
+  def handle_info(:finish, state) do
+    # Closing with something unread would take the answer back.
+    forget(state.shared.table, state.number, state.key)
+    _ = Socket.finish(state.socket)
+    Process.send_after(self(), :farewell, @farewell_ms)
+    {:noreply, %{state | broken: :finished}}
+  end
+
+  def handle_info(:farewell, state), do: close(state, :broken)
+  def handle_info(_other, state), do: {:noreply, state}
+
+  # Who connects has something to say: the time for a message runs from the beginning.
+  defp first_deadline(%{stack: stack}), do: now() + Stack.max_stream_message_ms(stack)
+
+  defp opened(%{shared: shared} = state, deadline) do
+    # What it owes others it settles also when it is told to end.
+    Process.flag(:trap_exit, true)
+    %{table: table} = shared
+    :ets.insert(table, {state.number, self(), 0, 0, state.remote, state.key})
+    if state.key, do: :ets.insert_new(table, {{:to, state.key}, state.number})
+
+    for {:manager, manager} <- :ets.lookup(table, :manager),
+        do: send(manager, {:open, self(), state.number})
+
+    state =
+      keep_deadline(
+        %{state | framer: Framer.new(state.stack.limits), active_ms: now()},
+        deadline
+      )
+
+    watch_idleness(state, shared.options.idle_timeout)
+
+    activate(state)
+  end
+
+  defp activate(state) do
+    case Socket.activate(state.socket) do
+      :ok -> {:noreply, state}
+      {:error, _reason} -> close(state, :closed)
+    end
+  end
+
+  defp watch_idleness(_state, :infinity), do: :ok
+  defp watch_idleness(_state, milliseconds), do: Process.send_after(self(), :idle, milliseconds)
+
+  # One timer at a time; what it finds changed it is started again for.
+  defp keep_deadline(%{deadline_timer: nil} = state, deadline) when deadline != nil do
+    timer = Process.send_after(self(), :deadline, deadline, abs: true)
+    %{state | deadline: deadline, deadline_timer: timer}
+  end
+
+  defp keep_deadline(state, deadline), do: %{state | deadline: deadline}
+
+  defp receive_bytes(data, %{broken: false} = state) do
+    now = now()
+    {frames, deadline} = Framer.push(state.framer, data, now)
+    take(frames, keep_deadline(%{state | active_ms: now}, deadline))
+  end
+
+  defp receive_bytes(_data, state), do: {:noreply, state}
+
+  defp take([], state), do: {:noreply, state}
+
+  defp take([{:message, bytes} | frames], state) do
+    Router.receive_message(state.stack, state.transport, state.number, state.remote, bytes)
+    take(frames, %{state | used: true})
+  end
+
+  defp take([{:ping, count} | frames], state) do
+    Connections.count(state.shared.table, :pings)
+
+    case Socket.send(state.socket, List.duplicate("\r\n", count)) do
+      :ok -> take(frames, state)
+      {:error, reason} -> slow_or_closed(state, reason)
+    end
+  end
+
+  defp take([:pong | frames], state), do: take(frames, state)
+
+  # The answer comes as a message to this process, behind those to what came before it.
+  defp take([{:broken, status_code, _reason, head} | _none], state) do
+    Connections.count(state.shared.table, :broken_streams)
+    %{stack: stack, transport: transport, number: number, remote: remote} = state
+    Router.reject_message(stack, transport, number, remote, head, status_code)
+    send(self(), :finish)
+    {:noreply, %{keep_deadline(state, nil) | broken: true}}
+  end
+
+  # What else waits to be written, the last first.
+  defp collect(messages, left) when left > 0 do
+    receive do
+      {:transmit, _remote, data, _transaction} = message ->
+        collect([message | messages], left - byte_size(data))
+    after
+      0 -> messages
+    end
+  end
+
+  defp collect(messages, _left), do: messages
+
+  defp drain(messages) do
+    receive do
+      {:transmit, _, _, _} = message -> drain([message | messages])
+    after
+      0 -> messages
+    end
+  end
+
+  defp write(messages, state) do
+    case send_all(messages, state.socket) do
+      {:ok, size} ->
+        state = remember(messages, %{state | active_ms: now(), used: not state.broken})
+
+        if overflowed?(state, size),
+          do: slow(state, :send_queue_full),
+          else: {:noreply, state}
+
+      {:error, reason} ->
+        slow_or_closed(%{state | unsent: messages}, reason)
+    end
+  end
+
+  defp send_all(messages, socket) do
+    data = Enum.reduce(messages, [], fn {_, _, data, _}, behind -> [data | behind] end)
+    with :ok <- Socket.send(socket, data), do: {:ok, IO.iodata_length(data)}
+  end
+
+  # So many bytes wait no longer; whether somebody has found that there were too many.
+  defp overflowed?(%{shared: %{table: table}, number: number}, size),
+    do:
+      match?(
+        [_left, overflows] when overflows > 0,
+        :ets.update_counter(table, number, [{3, -size}, {4, 0}])
+      )
+
+  defp slow_or_closed(state, :timeout), do: slow(state, :send_timeout)
+  defp slow_or_closed(state, _reason), do: close(state, :closed)
+
+  defp slow(state, why) do
+    Connections.count(state.shared.table, :slow_readers)
+    close(state, why)
+  end
+
+  defp remember(messages, state) do
+    sent =
+      for {:transmit, _remote, data, transaction} <- messages,
+          transaction != nil and not match?(<<"SIP/", _::binary>>, data),
+          reduce: state.sent,
+          do: (sent -> [transaction | sent])
+
+    case state.sent_count + length(sent) - length(state.sent) do
+      count when count < state.sent_limit ->
+        %{state | sent: sent, sent_count: count}
+
+      _many ->
+        open = open_ones(sent, state.stack)
+        count = length(open)
+        %{state | sent: open, sent_count: count, sent_limit: max(2 * count, @min_sent)}
+    end
+  end
+
+  # Of the transactions of the requests those that have not ended.
+  defp open_ones(sent, stack) do
+    sent
+    |> Enum.chunk_every(@asked_a_call)
+    |> Enum.flat_map(&Native.engine_select_open(stack.engine, &1))
+  end
+
+  defp close(state, why) do
+    used = if state.used, do: :used, else: :unused
+    {:stop, {:shutdown, {used, why}}, state}
+  end
+
+  # Called for every end but a kill.
+  @impl true
+  def terminate(reason, %{socket: socket} = state) when socket != nil do
+    forget(state.shared.table, state.number, state.key)
+    why = why(reason)
+    state = settle(state, why)
+
+    if why in [:shutdown, :closed, :idle_timeout, :broken],
+      do: Socket.close(socket),
+      else: Socket.abort(socket)
+
+    for transaction <- open_ones(state.sent, state.stack),
+        do: report(state.stack, transaction, transport_reason(why))
+
+    :ok
+  end
+
+  def terminate(_reason, _state), do: :ok
+
+  defp why({:shutdown, {_used, why}}), do: why
+  defp why(:shutdown), do: :shutdown
+  defp why(_fault), do: :killed
+
+  # What was not written: when the transport stops it is tried once more, else a response goes by another connection.
+  defp settle(state, :shutdown) do
+    messages = drain([])
+
+    case messages != [] and send_all(messages, state.socket) do
+      {:ok, _size} -> remember(messages, state)
+      _ -> state
+    end
+  end
+
+  defp settle(state, why) do
+    for message <- Enum.reverse(drain(state.unsent)), do: redirect(message, why, state)
+    state
+  end
+
+  defp redirect({:transmit, remote, data, transaction}, why, state) do
+    result =
+      if remote,
+        do: Connections.redirect(state.transport.handle, remote, data, transaction),
+        else: {:error, :connection_closed}
+
+    if result != :ok, do: report(state.stack, transaction, transport_reason(why))
+  end
+
+  # In the words of `t:Sippet.TransportError.reason/0`.
+  defp transport_reason(why)
+       when why in [:closed, :idle_timeout, :message_timeout, :broken, :shutdown, :killed],
+       do: :connection_closed
+
+  defp transport_reason(why), do: why
+
+  defp now, do: System.monotonic_time(:millisecond)
+end
