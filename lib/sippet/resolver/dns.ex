@@ -24,12 +24,13 @@ defmodule Sippet.Resolver.DNS do
   always asked for (RFC 7984 §4.1), side by side, and ordered by the option `:families`.
 
   What an answer carries beside the records asked for, the additional section and records of other names, is not used.
-  `localhost` and what ends in it is not asked for, RFC 6761 §6.3. A name with anything but letters, digits, hyphens and
+  `localhost` and `invalid` and what ends in them are not asked for (RFC 6761 §6.3, §6.4). Names are whole: no search list of the
+  system is applied. A name with anything but letters, digits, hyphens and
   underscores is refused.
 
   ## Time and bounds
 
-  `targets/4` runs in the calling process, and blocks it for `:timeout_ms` at most; with all answers in the cache it asks no
+  `targets/4` runs in the calling process, and blocks it for `:timeout_ms` at most; with all answers in the cache it waits for no
   process. Questions are put by processes of their own, one for each name and type however many wait for it. All that a
   zone can make it do is in the options: look-ups, records, targets, entries, questions under way. A CNAME leads to another
   question four times at most, a NAPTR record to others three times. A truncated answer is asked for again by TCP.
@@ -148,18 +149,20 @@ defmodule Sippet.Resolver.DNS do
     end
   end
 
-  # A name of the hosts file has the addresses of the file, and no others.
+  # What is not asked for. A name of the hosts file has the addresses of the file, and no others.
   defp host({type, name}, config) when type in [:a, :aaaa] do
     file = if config.hosts, do: hosts(name), else: %{}
 
     cond do
       file != %{} -> hosts_answer(file[type])
       Name.localhost?(name) -> {:ok, {:ok, [loopback(type)]}}
-      true -> :error
+      true -> special(name)
     end
   end
 
-  defp host(_key, _config), do: :error
+  defp host({_type, name}, _config), do: special(name)
+
+  defp special(name), do: if(Name.invalid?(name), do: {:ok, {:error, :nxdomain}}, else: :error)
 
   defp hosts_answer(nil), do: {:ok, {:error, :no_records}}
   defp hosts_answer(addresses), do: {:ok, {:ok, addresses}}

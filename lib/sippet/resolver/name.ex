@@ -52,6 +52,10 @@ defmodule Sippet.Resolver.Name do
   @spec localhost?(String.t()) :: boolean
   def localhost?(name), do: name == "localhost" or String.ends_with?(name, ".localhost")
 
+  @doc "Whether a name is of those that there never are (RFC 6761 §6.4)."
+  @spec invalid?(String.t()) :: boolean
+  def invalid?(name), do: name == "invalid" or String.ends_with?(name, ".invalid")
+
   @doc "The family of an address."
   @spec family(:inet.ip_address()) :: :inet | :inet6
   def family(address) when tuple_size(address) == 4, do: :inet
