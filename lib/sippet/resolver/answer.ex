@@ -114,6 +114,9 @@ defmodule Sippet.Resolver.Answer do
   defp value(:aaaa, {_, _, _, _, _, _, _, _} = address), do: address
   defp value(:srv, {_priority, _weight, _port, target}) when target in [~c"", ~c"."], do: :root
 
+  # Nothing is sent to port 0.
+  defp value(:srv, {_priority, _weight, 0, _target}), do: nil
+
   defp value(:srv, {priority, weight, port, target}) do
     with {:ok, target} <- name(target), do: {priority, weight, port, target}, else: (_ -> nil)
   end

@@ -7,9 +7,10 @@ defmodule Sippet.Resolver.Config do
     {:nameservers, nil, :nameservers,
      "addresses or `{address, port}` of the servers to ask; nil, the default, for those of the system (`:inet_db`)"},
     {:timeout_ms, 5_000, :positive, "how long finding the targets of one URI may take in all"},
-    {:query_timeout_ms, 1_000, :positive,
-     "how long a server has before a question is sent again, by `:inet_res`, which doubles it each time"},
-    {:retry, 3, :positive, "how often a question is sent"},
+    {:query_timeout_ms, 600, :positive,
+     "how long a server has before a question is sent again, by `:inet_res`, which doubles it each time: with `:retry` 2 a " <>
+       "question that nobody answers takes three times that, and the next kind of record still has its time"},
+    {:retry, 2, :positive, "how often a question is sent"},
     {:families, [:inet6, :inet], :families,
      "the order of address families; one that is left out is not asked for"},
     {:hosts, true, :boolean,

@@ -133,6 +133,7 @@ defmodule Sippet.Resolver.DNS do
     |> Enum.map(fn key ->
       with :error <- host(key, config),
            :error <- Cache.fetch(name, key, now_ms()),
+           :ok <- in_time(deadline),
            do: {:asked, :gen_server.send_request(name, {:ask, key})}
     end)
     |> Enum.map(fn
@@ -140,6 +141,9 @@ defmodule Sippet.Resolver.DNS do
       {:asked, request} -> await(request, deadline)
     end)
   end
+
+  # What nobody would wait for is not asked.
+  defp in_time(deadline), do: if(now_ms() < deadline, do: :ok, else: {:ok, {:error, :timeout}})
 
   defp await(request, deadline) do
     case :gen_server.receive_response(request, {:abs, deadline}) do

@@ -217,6 +217,26 @@ defmodule Sippet.Resolver.DNSTest do
       assert messages -- for({:asked, _, _, _} = asked <- messages, do: asked) == []
     end
 
+    test "nothing is asked when the time is over" do
+      rules = fn _name, type -> if type == :naptr, do: :drop end
+      options = [timeout_ms: 100, query_timeout_ms: 2_000, retry: 1]
+      resolver = start(@zone, options, rules: rules)
+      assert find(resolver, "sip:a.example") == :timeout
+      assert DNSServer.asked() |> Enum.uniq() == [naptr: "a.example"]
+    end
+
+    test "a server that drops what it does not know leaves time for what it does" do
+      rules = fn _name, type -> if type in [:naptr, :srv], do: :drop end
+      resolver = start(@zone, [query_timeout_ms: 50], rules: rules)
+      assert find(resolver, "sip:a.example") == [udp: "192.0.2.1:5060"]
+
+      {:ok, [target]} =
+        DNS.targets(start(@zone, [query_timeout_ms: 50], rules: rules), "sip:a.example", @udp)
+
+      assert {:no_naptr, "a.example", :timeout} in target.choices
+      assert {:no_srv, "_sip._udp.a.example", :timeout} in target.choices
+    end
+
     test "a question that is lost is sent again" do
       asked = :counters.new(1, [])
 
@@ -316,6 +336,7 @@ defmodule Sippet.Resolver.DNSTest do
              {name, :srv, 300, {0, 0, 1, ~c"with space.example"}},
              {name, :srv, 300, {0, 0, 2, [195, 164] ++ ~c".example"}},
              {name, :srv, 300, {0, 0, 3, ~c"192.0.2.1"}},
+             {name, :srv, 300, {0, 0, 0, ~c"a.example"}},
              {name, :srv, 300, {0, 0, 4, ~c"a.example"}}
            ]}
 
@@ -390,6 +411,13 @@ defmodule Sippet.Resolver.DNSTest do
 
       resolver = start(%{})
       assert find(resolver, "sip:sub.localhost") == [udp: "127.0.0.1:5060"]
+      assert DNSServer.asked() == []
+    end
+
+    test "those that there never are are not asked for (RFC 6761 §6.4)" do
+      resolver = start(%{})
+      assert find(resolver, "sip:a.invalid") == :nxdomain
+      assert find(resolver, "sip:a.invalid:5060") == :nxdomain
       assert DNSServer.asked() == []
     end
 
