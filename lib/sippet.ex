@@ -191,7 +191,10 @@ defmodule Sippet do
       # In a simulation time is what the test makes of it.
       | if(stack.sim,
           do: [],
-          else: [{Sippet.Telemetry.Watch, stack}, {Sippet.Transaction.Clock, stack}]
+          else: [
+            {Sippet.Telemetry.Watch, stack},
+            {Sippet.Transaction.Clock, stack} | Sippet.Resolver.child_specs(stack)
+          ]
         )
     ]
 
@@ -266,7 +269,8 @@ defmodule Sippet do
 
   A request other than ACK begins a client transaction, whose responses and failure go to the core. It needs a topmost Via
   with a branch of its own, From, To, Call-ID and CSeq. It goes to its `target` (a `t:Sippet.Flow.t/0` or
-  `{protocol, host, port}`), else to its topmost Route, else to its Request-URI. A CANCEL waits for a provisional response
+  `{protocol, host, port}`), else to its topmost Route, else to its Request-URI; a host name is located by RFC 3263, and the
+  first of the targets that `Sippet.Resolver` finds is taken. A CANCEL waits for a provisional response
   to its INVITE (RFC 3261 §9.1). An ACK is sent at once and sent again for each repetition of the 2xx it answers.
 
   A response goes through its server transaction to where the request came from (RFC 3261 §18.2.2).
@@ -284,8 +288,8 @@ defmodule Sippet do
 
   Raises `ArgumentError` when the message is not valid or cannot be written, naming the header field.
 
-  The calling process carries the message to the transport. It may block: on resolving a host name (up to the system's own
-  limit, as numeric hosts never ask the resolver), on making a connection (up to `:connect_timeout` of the transport, five
+  The calling process carries the message to the transport. It may block: on finding where a host name is (up to
+  `:timeout_ms` of `Sippet.Resolver.DNS`, five seconds; a numeric host asks nobody), on making a connection (up to `:connect_timeout` of the transport, five
   seconds), and with UDP on a full socket. What a stream's peer does not read blocks nobody.
 
   The topmost Via of a request gets the protocol that it is sent by (RFC 3261 §18.1.1).

@@ -3,7 +3,7 @@ defmodule Sippet.Stack do
   # supervisor of the stack, found by name in a persistent term, since every message sent asks for it.
   @moduledoc false
 
-  alias Sippet.{Native, Router}
+  alias Sippet.{Native, Resolver, Router}
   alias Sippet.Message.Tag
   alias Sippet.Transactions.{Client, Server}
 
@@ -17,7 +17,7 @@ defmodule Sippet.Stack do
     :log_budget,
     :group_leader
   ]
-  defstruct @enforce_keys ++ [sim: nil]
+  defstruct @enforce_keys ++ [sim: nil, resolver: {Sippet.Resolver.DNS, []}]
 
   @type t :: %__MODULE__{
           name: atom,
@@ -29,7 +29,8 @@ defmodule Sippet.Stack do
           log_budget: :atomics.atomics_ref(),
           group_leader: pid,
           # The process of the simulation that it belongs to.
-          sim: pid | nil
+          sim: pid | nil,
+          resolver: {module, options :: term}
         }
 
   # name, default, kind, what it is
@@ -91,6 +92,7 @@ defmodule Sippet.Stack do
     IO.iodata_to_binary([
       "  * `:name` - the stack's name, an atom; required\n",
       "  * `:core` - the module of the core, as by `Sippet.register_core/2`; default none\n",
+      "  * `:resolver` - a module of `Sippet.Resolver`, or `{module, options}`; default `Sippet.Resolver.DNS`\n",
       options,
       "  * `:limits` - what received messages are held to, a keyword list:\n",
       limits,
@@ -112,7 +114,7 @@ defmodule Sippet.Stack do
         raise ArgumentError, "expected :name option to be present"
     end
 
-    known = [:name, :core, :limits | Enum.map(@options, &elem(&1, 0))]
+    known = [:name, :core, :resolver, :limits | Enum.map(@options, &elem(&1, 0))]
 
     for {key, _value} <- options, key not in known do
       raise ArgumentError, "unknown option #{inspect(key)}, known are: #{inspect(known)}"
@@ -128,6 +130,7 @@ defmodule Sippet.Stack do
     [
       name: options[:name],
       core: options[:core],
+      resolver: Resolver.validate!(Keyword.get(options, :resolver, Resolver.default())),
       limits: validate_limits!(Keyword.get(options, :limits, []))
     ] ++ checked
   end
@@ -185,7 +188,8 @@ defmodule Sippet.Stack do
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
       log_budget: :atomics.new(1, signed: false),
       group_leader: Process.group_leader(),
-      sim: sim
+      sim: sim,
+      resolver: Keyword.fetch!(options, :resolver)
     }
 
     :ok = Tag.make_key()

@@ -165,6 +165,10 @@ defmodule Sippet.Transport do
   def monitor(sippet), do: Table.monitor(Stack.fetch!(sippet))
 
   @doc false
+  @spec all(Stack.t()) :: [t]
+  def all(stack), do: Table.all(stack)
+
+  @doc false
   @spec by_protocol(Stack.t(), atom) :: [t]
   def by_protocol(stack, protocol), do: Enum.filter(Table.all(stack), &(&1.protocol == protocol))
 

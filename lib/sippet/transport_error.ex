@@ -24,7 +24,8 @@ defmodule Sippet.TransportError do
     * `t:credentials_error/0` - the files of a transport cannot be used
     * `:no_stack` - the stack of a transport has ended
     * `:not_a_numeric_address` - a response must go to a name
-    * anything else - a reason of the operating system or of the resolver: `:eaddrinuse`, `:nxdomain`, `:emsgsize` ...
+    * `:no_addresses`, `:not_available`, `:bad_name` ... - the resolver found nothing, see `t:Sippet.ResolverError.reason/0`
+    * anything else - a reason of the operating system: `:eaddrinuse`, `:nxdomain`, `:emsgsize` ...
   """
   @type reason ::
           :no_transport
@@ -108,6 +109,10 @@ defmodule Sippet.TransportError do
 
   defp describe(:no_stack), do: "its stack has ended"
   defp describe(:not_a_numeric_address), do: "a response goes to an address, not to a name"
+
+  defp describe(reason)
+       when reason in ~w(no_addresses not_available bad_name server_failure too_many_queries overloaded no_resolver)a,
+       do: Exception.message(%Sippet.ResolverError{reason: reason})
 
   defp describe(reason) when is_atom(reason), do: posix(reason)
   defp describe(reason), do: inspect(reason)

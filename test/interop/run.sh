@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# SIPp and the demo: its built-in caller and an OPTIONS load to our server, our caller to its built-in server, all on
-# the loopback interface. One line a test; fails if one of them does.
+# SIPp and the demo: its built-in caller and an OPTIONS load to our server, our caller to its built-in server; the resolver
+# and NSD. All on the loopback interface. One line a test; fails if one of them does.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -24,6 +24,10 @@ apt_install() {
 
 command -v sipp >/dev/null || apt_install sip-tester ||
   die "SIPp is missing and cannot be installed from here; install it from https://sipp.sourceforge.net and run this again."
+
+PATH="$PATH:/usr/sbin"
+command -v nsd >/dev/null || apt_install nsd ||
+  die "NSD is missing and cannot be installed from here; install it from https://nlnetlabs.nl/nsd and run this again."
 
 work="$(mktemp -d)"
 
@@ -124,6 +128,48 @@ CALLS=10000 PORT="$port" timeout --kill-after=5 100 mix run test/interop/caller.
 wait "$!" || status=$?
 wait "$uas" || status=$?
 judge uas "$status" 10000 10 "; our caller: $(tr '\n' ' ' <"$work/caller.out")"
+
+port="$(free_port)"
+for zone in sippet.example other.example; do
+  cp "test/interop/nsd/$zone.zone" "$work"
+  printf 'zone:\n  name: "%s"\n  zonefile: "%s.zone"\n' "$zone" "$zone"
+done >"$work/zones.conf"
+# More than a datagram takes.
+for number in $(seq 100); do echo "many IN A 192.0.2.$number"; done >>"$work/sippet.example.zone"
+cat >"$work/nsd.conf" <<EOF
+server:
+  ip-address: 127.0.0.1@$port
+  server-count: 1
+  username: ""
+  zonesdir: "$work"
+  zonelistfile: "$work/zone.list"
+  xfrdfile: "$work/xfrd.state"
+  xfrdir: "$work"
+  database: ""
+  pidfile: "$work/nsd.pid"
+  logfile: "$work/nsd.log"
+remote-control:
+  control-enable: no
+include: "$work/zones.conf"
+EOF
+timeout --kill-after=5 60 nsd -d -c "$work/nsd.conf" >"$work/nsd.out" 2>&1 &
+nsd=$!
+for _ in $(seq 50); do
+  grep -q ":$(printf '%04X' "$port") " /proc/net/udp && break
+  sleep 0.1
+done
+status=0
+PORT="$port" timeout --kill-after=5 50 mix run test/interop/resolver.exs >"$work/resolver.out" 2>&1 &
+wait "$!" || status=$?
+kill "$nsd" 2>/dev/null || true
+wait "$nsd" || true
+if [ "$status" = 0 ]; then
+  printf '%-6s %-8s %s\n' ok nsd "$(tail -n 1 "$work/resolver.out")"
+else
+  printf '%-6s %-8s exit status %s\n' FAILED nsd "$status"
+  cat "$work/resolver.out" "$work/nsd.out" "$work/nsd.log" 2>/dev/null || true
+  failed=1
+fi
 
 # What the server wrote beside its port are errors.
 if [ "$(wc -l <"$work/server.out")" != 1 ]; then

@@ -3,7 +3,8 @@ defmodule Sippet.Transport.Destination do
   # timers depend on the transport. Called by Sippet.Router only.
   @moduledoc false
 
-  alias Sippet.{Flow, Message, Sim, Stack, Transport, TransportError, URI}
+  alias Sippet.{Flow, Message, Resolver, Sim, Stack, Transport, TransportError, URI}
+  alias Sippet.Resolver.{Name, Question, Service, Target}
 
   @type settled :: {:ok, Transport.t(), connection :: non_neg_integer, Transport.remote()}
 
@@ -28,7 +29,7 @@ defmodule Sippet.Transport.Destination do
     case uri do
       %URI{scheme: scheme, host: host} when scheme in ["sip", "sips"] and is_binary(host) ->
         protocol = protocol(uri, request)
-        settle(stack, protocol, host, port(uri, protocol))
+        settle(stack, protocol, host, port(uri, protocol), &question(uri, request, &1))
 
       _ ->
         {:error, %TransportError{reason: :no_destination, address: to_string(uri)}}
@@ -176,14 +177,9 @@ defmodule Sippet.Transport.Destination do
     written? = is_binary(authority) and String.ends_with?(authority, ":#{port}")
 
     if port == nil or (port == URI.default_port(scheme) and not written?),
-      do: default_port(protocol),
+      do: Service.default_port(protocol),
       else: port
   end
-
-  defp default_port(:tls), do: 5061
-  defp default_port(:ws), do: 80
-  defp default_port(:wss), do: 443
-  defp default_port(_protocol), do: 5060
 
   # Names of parameters are the same in any case (§19.1.4).
   defp transport(parameters) when is_binary(parameters) do
@@ -195,31 +191,65 @@ defmodule Sippet.Transport.Destination do
 
   defp transport(_none), do: :error
 
+  # A protocol, a host and a port as the core has set them leave the resolver to find addresses.
   defp settle(stack, protocol, host, port) do
-    case Transport.by_protocol(stack, protocol) do
-      [] ->
-        error(:no_transport, protocol, host, port)
+    settle(stack, protocol, host, port, fn transports ->
+      transports = Enum.filter(transports, &match?({^protocol, _families}, &1))
+      %Question{domain: host, host: host, port: port, transport: protocol, transports: transports}
+    end)
+  end
 
+  # What a URI says, with the protocol of the Via where neither it nor DNS says more.
+  defp question(uri, request, transports) do
+    [{_version, protocol, _sent_by, _parameters} | _] = request.headers.via
+    {:ok, question} = Question.of_uri(uri, transports)
+    %{question | default: protocol}
+  end
+
+  defp settle(stack, protocol, host, port, question) do
+    case Transport.by_protocol(stack, protocol) do
       [%Transport{module: Transport.Process} = transport | _] ->
         # It resolves by itself.
         {:ok, transport, 0, {host, port}}
 
       [%Transport{module: Sim.Transport} = transport | _] = transports ->
         with {:ok, ip} <- Sim.Transport.resolve(transport.handle, host),
-             do: settle_address(transports, protocol, ip, port),
+             do: settle_address(transports, protocol, ip, port, ip),
              else: ({:error, reason} -> error(reason, protocol, host, port))
 
       transports ->
-        settle_address(transports, protocol, host, port)
+        # Numeric hosts never ask.
+        case Name.literal(host) do
+          {:ok, ip} when transports != [] -> settle_address(transports, protocol, ip, port, host)
+          {:ok, _ip} -> error(:no_transport, protocol, host, port)
+          :error -> locate(stack, question, protocol, port)
+        end
     end
   end
 
-  defp settle_address(transports, protocol, host, port) do
-    families = transports |> Enum.map(&family/1) |> Enum.uniq()
-    family = if match?([_], families), do: hd(families), else: :any
+  # RFC 3263. Whoever resolves by itself is left out: the message goes to an address.
+  defp locate(stack, question, protocol, port) do
+    available =
+      stack
+      |> Transport.all()
+      |> Enum.reject(&(&1.module in [Transport.Process, Sim.Transport]))
 
-    with {:ok, ip} <- address(host, family),
-         %Transport{} = transport <- Enum.find(transports, &(family(&1) == family(ip))),
+    question = question.(Resolver.available(available))
+
+    case Resolver.locate(stack, question) do
+      {:ok, [%Target{} = target | _others]} ->
+        of_protocol = Enum.filter(available, &(&1.protocol == target.transport))
+        domain = target.domain || question.domain
+        settle_address(of_protocol, target.transport, target.address, target.port, domain)
+
+      {:error, error} ->
+        error(error.reason, protocol, error.host || question.host, port)
+    end
+  end
+
+  # `host` is the one whose name a certificate has to bear.
+  defp settle_address(transports, protocol, ip, port, host) do
+    with %Transport{} = transport <- Enum.find(transports, &(family(&1) == family(ip))),
          {:ok, connection} <- connect(transport, {ip, port}, host) do
       {:ok, transport, connection, {ip, port}}
     else
