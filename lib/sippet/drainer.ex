@@ -70,7 +70,9 @@ defmodule Sippet.Drainer do
 
   @impl true
   def terminate(reason, {name, timeout_ms}) do
-    if reason == :shutdown and Transport.list(name) != [], do: Sippet.drain(name, timeout_ms)
+    _result =
+      if reason == :shutdown and Transport.list(name) != [], do: Sippet.drain(name, timeout_ms)
+
     :ok
   rescue
     # There is no such stack any more.

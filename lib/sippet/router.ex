@@ -203,7 +203,7 @@ defmodule Sippet.Router do
   def perform(_stack, []), do: :ok
 
   def perform(stack, [{:run, address} | rest]) do
-    Delivery.start(stack, address)
+    _runner = Delivery.start(stack, address)
     perform(stack, rest)
   end
 

@@ -223,7 +223,7 @@ defmodule Sippet.Telemetry do
         function.(name, measurements, metadata, config)
       catch
         kind, reason ->
-          detach(id)
+          _ = detach(id)
 
           Logger.error(
             "the handler #{inspect(id)} of #{inspect(name)} failed and was detached\n" <>

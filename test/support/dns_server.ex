@@ -160,7 +160,7 @@ defmodule Sippet.Test.DNSServer do
               "example.com",
               :soa,
               soa_ttl,
-              {'ns.example.com', 'root.example.com', 1, 2, 3, 4, minimum}
+              {~c"ns.example.com", ~c"root.example.com", 1, 2, 3, 4, minimum}
             )
           ]
 
@@ -202,7 +202,7 @@ defmodule Sippet.Test.DNSServer do
   end
 
   # The root is the empty name.
-  defp domain("."), do: ''
+  defp domain("."), do: ~c""
   defp domain(name), do: String.to_charlist(name)
 
   defp record(name, type, ttl, data) do

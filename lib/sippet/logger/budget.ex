@@ -16,8 +16,8 @@ defmodule Sippet.Logger.Budget do
   @spec spend(t, (() -> any)) :: :ok
   def spend(budget, write) do
     spent = :atomics.add_get(budget.spent, 1, 1)
-    if spent == 1, do: spawn(__MODULE__, :tell_missed, [budget])
-    if spent <= budget.limit, do: write.()
+    _pid = if spent == 1, do: spawn(__MODULE__, :tell_missed, [budget])
+    _written = if spent <= budget.limit, do: write.()
     :ok
   end
 

@@ -75,13 +75,16 @@ defmodule Sippet.Sim.Node do
         # The default port of sips is one above that of sip (§19.1.2).
         :tls -> {:tls, port + URI.default_port("sips") - URI.default_port("sip")}
         protocol when is_atom(protocol) -> {protocol, port}
-        other -> ports!(other, port)
+        other -> refuse_ports!(other)
       end)
 
-    if ports == Enum.uniq_by(ports, &elem(&1, 0)), do: ports, else: ports!({transports}, port)
+    if ports == Enum.uniq_by(ports, &elem(&1, 0)), do: ports, else: refuse_ports!(transports)
   end
 
-  defp ports!(other, _port) do
+  defp ports!(other, _port), do: refuse_ports!(other)
+
+  @spec refuse_ports!(term) :: no_return
+  defp refuse_ports!(other) do
     raise ArgumentError,
           "expected :transports to be a list of different protocols or {protocol, port}, got: #{inspect(other)}"
   end

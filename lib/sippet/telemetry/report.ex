@@ -57,9 +57,9 @@ defmodule Sippet.Telemetry.Report do
     with %{^reason => limit} <- @limits,
          true <- Telemetry.listens?([:sippet, :limit, :reached]) do
       Telemetry.execute([:sippet, :limit, :reached], %{}, %{stack: stack.name, limit: limit})
+    else
+      _nobody -> :ok
     end
-
-    :ok
   end
 
   @doc "What the engine tells of a transaction."

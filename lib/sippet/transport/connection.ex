@@ -161,7 +161,7 @@ defmodule Sippet.Transport.Connection do
   def handle_info({:finish, why}, state) do
     # Closing with something unread would take the answer back.
     forget(state.shared.table, state.number, state.key)
-    say_farewell(state, why)
+    _ = say_farewell(state, why)
     _ = Socket.finish(state.socket)
     Process.send_after(self(), :farewell, @farewell_ms)
     {:noreply, %{state | broken: :finished}}
@@ -207,12 +207,20 @@ defmodule Sippet.Transport.Connection do
   end
 
   defp watch_idleness(_state, :infinity), do: :ok
-  defp watch_idleness(_state, milliseconds), do: Process.send_after(self(), :idle, milliseconds)
+
+  defp watch_idleness(_state, milliseconds) do
+    _timer = Process.send_after(self(), :idle, milliseconds)
+    :ok
+  end
 
   defp ping_interval(%{shared: shared}), do: Map.get(shared.options, :ping_interval, :infinity)
 
   defp watch_silence(:infinity), do: :ok
-  defp watch_silence(milliseconds), do: Process.send_after(self(), :silence, milliseconds)
+
+  defp watch_silence(milliseconds) do
+    _timer = Process.send_after(self(), :silence, milliseconds)
+    :ok
+  end
 
   # A peer that says nothing is asked whether it is there, and given up when it does not answer for as long again.
   defp ask(%{broken: broken} = state, _silent) when broken != false, do: {:noreply, state}
@@ -406,7 +414,9 @@ defmodule Sippet.Transport.Connection do
     why = why(reason)
     state = settle(state, why)
 
-    if why in [:shutdown, :idle_timeout] and state.broken == false, do: say_farewell(state, why)
+    _ =
+      if why in [:shutdown, :idle_timeout] and state.broken == false,
+        do: say_farewell(state, why)
 
     if why in [:shutdown, :closed, :idle_timeout, :broken],
       do: Socket.close(socket),

@@ -209,10 +209,11 @@ defmodule Sippet.Transport.HTTP do
 
     bodyless = status_code in [204, 304] or match?(%{method: "HEAD"}, request)
 
-    with :ok <- Socket.send(socket, if(bodyless, do: head, else: [head, body])) do
-      _ = Socket.finish(socket)
-      linger(socket, System.monotonic_time(:millisecond) + @linger_ms, @linger_bytes)
-    end
+    _ =
+      with :ok <- Socket.send(socket, if(bodyless, do: head, else: [head, body])) do
+        _ = Socket.finish(socket)
+        linger(socket, System.monotonic_time(:millisecond) + @linger_ms, @linger_bytes)
+      end
 
     Socket.close(socket)
   end
