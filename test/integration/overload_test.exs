@@ -10,16 +10,22 @@ defmodule Sippet.Integration.OverloadTest do
 
   # Computes for some milliseconds, then answers.
   defp core(test) do
-    fn _callback, request, _key ->
-      Enum.reduce(1..400_000, 0, &rem(&1 + &2 * 31, 1_000_003))
-
-      case request.headers.to do
-        {_, _, %{"tag" => _}} -> send(test, {:inside, request})
-        _ -> :ok
-      end
-
-      Sippet.send(:persistent_term.get(__MODULE__), Message.to_response(request, 200))
+    fn
+      :receive_request, request, _key -> answer(test, request)
+      # The test ends, and the socket with it.
+      :receive_error, _reason, _key -> :ok
     end
+  end
+
+  defp answer(test, request) do
+    Enum.reduce(1..400_000, 0, &rem(&1 + &2 * 31, 1_000_003))
+
+    case request.headers.to do
+      {_, _, %{"tag" => _}} -> send(test, {:inside, request})
+      _ -> :ok
+    end
+
+    Sippet.send(:persistent_term.get(__MODULE__), Message.to_response(request, 200))
   end
 
   defp start(options) do

@@ -8,6 +8,9 @@ defmodule Sippet.Resolver.Answer do
   # An alias of an alias ...; a loop ends here too.
   @max_aliases 8
 
+  # OTP 27 gives up at once a try that it has less time for; the first has the whole divided by their number.
+  @min_try_ms 50
+
   @type type :: :naptr | :srv | :a | :aaaa
   @type naptr :: %{
           order: 0..65_535,
@@ -32,17 +35,32 @@ defmodule Sippet.Resolver.Answer do
   """
   @spec ask(type, String.t(), map) :: {t, non_neg_integer | nil}
   def ask(type, name, config) do
-    options = [timeout: config.query_timeout_ms, retry: config.retry]
+    timeout = max(config.query_timeout_ms, @min_try_ms * config.retry)
+    options = [timeout: timeout, retry: config.retry]
 
     options =
       if config.nameservers, do: [nameservers: config.nameservers] ++ options, else: options
 
-    answer = :inet_res.resolve(String.to_charlist(name), :in, type, options, config.timeout_ms)
+    deadline = System.monotonic_time(:millisecond) + config.timeout_ms
 
-    read(answer, type, name, config.max_records)
+    name
+    |> resolve(type, options, deadline)
+    |> read(type, name, config.max_records)
   catch
     # A message that inet_dns, or this module, is not made for must not cost more than itself.
     _kind, _reason -> {{:error, :server_failure}, nil}
+  end
+
+  # OTP 27 takes an answer that says it is truncated, and has no half a record at its end, for malformed, and does not go on
+  # to TCP.
+  defp resolve(name, type, options, deadline) do
+    with {:error, :formerr} <- resolve_by(name, type, options, deadline),
+         do: resolve_by(name, type, [usevc: true] ++ options, deadline)
+  end
+
+  defp resolve_by(name, type, options, deadline) do
+    left = max(deadline - System.monotonic_time(:millisecond), 0)
+    :inet_res.resolve(String.to_charlist(name), :in, type, options, left)
   end
 
   @doc false
