@@ -493,7 +493,8 @@ defmodule Sippet.Integration.DeliveryTest do
         match?({:error, :stopped}, Sippet.Native.engine_tick(stack.engine, 0))
       end)
 
-      eventually(fn -> Process.whereis(name) == nil end)
+      names = [name, Sippet.supervisor_name(name), Module.concat(name, "Resolver")]
+      eventually(fn -> Enum.all?(names, &(Process.whereis(&1) == nil)) end)
       assert {:ok, again} = Sippet.start_link(name: name)
       assert Sippet.Stack.fetch!(name).engine != stack.engine
       Supervisor.stop(again)

@@ -11,9 +11,9 @@ defmodule Sippet.Integration.OverloadTest do
   # Computes for some milliseconds, then answers.
   defp core(test) do
     fn
-      :receive_request, request, _key -> answer(test, request)
-      # The test ends, and the socket with it.
-      :receive_error, _reason, _key -> :ok
+      :request, request, _key -> answer(test, request)
+      # Errors, when the test ends and the socket with it.
+      _other, _first, _key -> :ok
     end
   end
 
