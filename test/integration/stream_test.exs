@@ -273,7 +273,8 @@ defmodule Sippet.Integration.StreamTest do
           assert :ok = Sippet.send(stack, Message.to_response(invite, 200))
           StreamPeer.expect(again, "SIP/2.0 200 ")
           StreamPeer.refute_accept(listener, 20)
-          assert %{redirected_responses: 2} = info(stack).counters
+          # On a slow machine the 100 too, which comes where the 180 takes 200 ms.
+          assert info(stack).counters.redirected_responses in 2..3
         end
       end
 
@@ -346,10 +347,11 @@ defmodule Sippet.Integration.StreamTest do
 
       if protocol in [:tcp, :tls] do
         test "a peer that says nothing is closed", context do
-          stack = stack(context, limits: [max_stream_message_ms: 60])
+          stack = stack(context, limits: [max_stream_message_ms: 400])
           silent = connect(stack, context)
           slow = connect(stack, context)
-          StreamPeer.send(slow, "OPTIONS sip:a@example.com SIP/2.0\r\n")
+          # On a slow machine it may be closed already.
+          _ = slow.module.send(slow.socket, "OPTIONS sip:a@example.com SIP/2.0\r\n")
           StreamPeer.assert_closed(silent)
           StreamPeer.assert_closed(slow)
           eventually(fn -> match?(%{message_timeouts: 2}, info(stack).counters) end)
@@ -357,7 +359,7 @@ defmodule Sippet.Integration.StreamTest do
       end
 
       test "a peer that says nothing any more is closed", context do
-        stack = stack(context, [], idle_timeout: 80)
+        stack = stack(context, [], idle_timeout: 600)
         peer = connect(stack, context)
         send_request(peer, "OPTIONS", context)
         assert_receive {^stack, :request, %{source: flow}, _key}
@@ -367,7 +369,7 @@ defmodule Sippet.Integration.StreamTest do
       end
 
       test "a peer that does not read loses its connection, and who sends never waits", context do
-        stack = stack(context, [], send_queue_bytes: 65_536, send_timeout: 100)
+        stack = stack(context, [], send_queue_bytes: 65_536, send_timeout: 10_000)
         peer = connect(stack, context, socket: [recbuf: 4_096])
         send_request(peer, "REGISTER", context)
         assert_receive {^stack, :request, %{source: flow} = register, _key}
@@ -388,9 +390,10 @@ defmodule Sippet.Integration.StreamTest do
             {step, max(slowest, took)}
           end)
 
-        assert slowest < 100
+        # Who waited for the peer would have waited that long.
+        assert slowest < 5_000
         assert_receive {^stack, :flow_closed, ^flow, reason}
-        assert reason in [:send_queue_full, :send_timeout]
+        assert reason == :send_queue_full
         assert_receive {^stack, :error, _queue_full_or_lost, _key}
         eventually(fn -> Sippet.Transaction.count(stack) == 0 end)
         eventually(fn -> match?(%{slow_readers: 1}, info(stack).counters) end)
@@ -598,7 +601,7 @@ defmodule Sippet.Integration.StreamTest do
     {ip, port} = address(stack)
 
     with {:ok, socket} <- :gen_tcp.connect(ip, port, [:binary, ip: from, active: false]),
-         {:error, reason} <- :gen_tcp.recv(socket, 0, 1_000),
+         {:error, reason} <- :gen_tcp.recv(socket, 0, 10_000),
          do: reason in [:closed, :econnreset],
          else: ({:error, :econnreset} -> true)
   end
