@@ -46,6 +46,7 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     %{stack: name, transport: transport, supervisor: pid}
   end
 
+  @tag :costs
   test "a walk sees each that is open all the time, and none twice; each call is short; the end gives all back",
        %{stack: stack, transport: transport} = context do
     rss = resident()
@@ -55,8 +56,7 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     bytes = div((full_rss - rss) * 1_024, @count)
     # A kilobyte, the message, and what the VM may have taken for itself meanwhile.
     bound = 1_024 + byte_size(message("#{@count}")) + 256
-    # AddressSanitizer keeps space around all that is allocated.
-    assert bytes < bound or System.get_env("LD_PRELOAD", "") =~ "asan"
+    assert bytes < bound
 
     seen = :counters.new(@count, [])
     churn = spawn_link(fn -> churn(stack, transport, 0) end)
