@@ -17,7 +17,8 @@ defmodule Interop.Agent do
 
     transports =
       for protocol <- protocols do
-        {@modules[protocol], [name: @stack, port: 0, address: "127.0.0.1"] ++ own(protocol, options)}
+        {@modules[protocol],
+         [name: @stack, port: 0, address: "127.0.0.1"] ++ own(protocol, options)}
       end
 
     Supervisor.start_link([{Sippet, name: @stack, core: __MODULE__} | transports],
@@ -61,6 +62,18 @@ defmodule Interop.Agent do
           do: transport.module.info(transport.pid).counters.broken_streams
 
     {retransmissions, Enum.sum(broken)}
+  end
+
+  @doc "Waits until nobody has a connection with us, at most ten seconds: SIPp fails what it has in hand when one is closed."
+  def await_closed(tries \\ 200) do
+    open =
+      for transport <- Transport.list(@stack),
+          do: transport.module.info(transport.pid).connections
+
+    if Enum.sum(open) > 0 and tries > 0 do
+      Process.sleep(50)
+      await_closed(tries - 1)
+    end
   end
 
   @doc """
@@ -144,7 +157,15 @@ defmodule Interop.Agent do
     {host, port} = sent_by(protocol)
     # There is no transport=wss (RFC 7118 §5.2).
     name = if protocol == :wss, do: :ws, else: protocol
-    uri = %URI{scheme: "sip", userinfo: user, host: host, port: port, parameters: ";transport=#{name}"}
+
+    uri = %URI{
+      scheme: "sip",
+      userinfo: user,
+      host: host,
+      port: port,
+      parameters: ";transport=#{name}"
+    }
+
     [{"", uri, %{}}]
   end
 

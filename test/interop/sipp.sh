@@ -21,7 +21,7 @@ we_call() {
   exec_sipp "$name" 120 -sn uas -m "$calls" -p "$port" "$@" &
   uas=$!
   wait_for "$uas" listens "$port" || status=$?
-  timed 100 env CALLS="$calls" PORT="$port" TRANSPORT="$transport" \
+  timed 100 env CALLS="$calls" PORT="$port" TRANSPORT="$transport" LINGER=1 \
     URI="sip:service@127.0.0.1:$port;transport=$transport" mix run "$script" >"$work/caller.out" 2>&1 &
   wait "$!" || status=$?
   # SIPp ends with its last call; it has nothing to wait for where one did not come.
@@ -54,13 +54,17 @@ for mode in t1 tn; do
 done
 stop_agent tcp
 
-if ! sipp -v 2>&1 | grep -q 'SIPp v.*TLS'; then
-  report - tls "SIPp is built without TLS here"
-else
+if sipp -v 2>&1 | grep -q 'SIPp v.*TLS'; then
   source test/interop/certificates.sh
-  start_agent tls TRANSPORTS=tls
-  keys=(-tls_cert "$CERTIFICATES/localhost.pem" -tls_key "$CERTIFICATES/localhost.key" -tls_ca "$CERTIFICATES/authority.pem")
-  sipp_asks uac_l1 tls "SIPp calls us (l1)" 1000 0 -sn uac -t l1 "${keys[@]}" "127.0.0.1:$(agent_port tls tls)"
+  keys=(-tls_cert "$CERTIFICATES/sipp.pem" -tls_key "$CERTIFICATES/sipp.key" -tls_ca "$CERTIFICATES/authority.pem")
+  start_agent tls TRANSPORTS=tls VERIFY_CLIENTS=required
+  server="127.0.0.1:$(agent_port tls tls)"
+  for mode in l1 ln; do
+    sipp_asks "uac_$mode" tls "SIPp calls us ($mode)" 2000 0 -sn uac -t "$mode" -max_socket 1000 "${keys[@]}" "$server"
+    we_call "uas_$mode" tls "we call SIPp ($mode)" 2000 0 test/interop/calls.exs -t "$mode" -max_socket 1000 "${keys[@]}"
+  done
   stop_agent tls
+else
+  report - tls "SIPp is built without TLS here"
 fi
 exit "$failed"
