@@ -1,5 +1,5 @@
 # Certificates for a run, sourced by the scripts that need them: an authority, and in $work/certificates what it has signed for
-# localhost, other.example, SIPp and a client; and one of an authority that nobody trusts.
+# localhost, other.example and a client; and one of an authority that nobody trusts.
 need openssl openssl
 export CERTIFICATES="$work/certificates"
 mkdir -p "$CERTIFICATES"
@@ -21,7 +21,6 @@ make_certificate() {
 make_authority authority
 make_certificate authority localhost DNS:localhost,URI:sip:localhost
 make_certificate authority other.example DNS:other.example
-make_certificate authority sipp IP:127.0.0.1
 make_certificate authority client URI:sip:client.example
 make_authority stranger
 make_certificate stranger intruder URI:sip:client.example

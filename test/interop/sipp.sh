@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SIPp: its built-in caller and an OPTIONS load to the demo over UDP, and the demo's caller to its built-in server; the same
-# over TCP with agent.ex, by one connection and by one for each call; over TLS where SIPp was built with it.
+# over TCP with agent.ex, by one connection (t1) and by one for each call (tn). Not over TLS: the SIPp of Debian 12 is built
+# without, and that of Debian 13, 3.7.3, sends nothing once its handshake is done, to openssl s_server no more than to us.
 source "$(dirname "$0")/lib.sh"
 source test/interop/figures.sh
 
@@ -53,18 +54,4 @@ for mode in t1 tn; do
   we_call "uas_$mode" tcp "we call SIPp ($mode)" 5000 0 test/interop/calls.exs -t "$mode" -max_socket 1000
 done
 stop_agent tcp
-
-if sipp -v 2>&1 | grep -q 'SIPp v.*TLS'; then
-  source test/interop/certificates.sh
-  keys=(-tls_cert "$CERTIFICATES/sipp.pem" -tls_key "$CERTIFICATES/sipp.key" -tls_ca "$CERTIFICATES/authority.pem")
-  start_agent tls TRANSPORTS=tls VERIFY_CLIENTS=required
-  server="127.0.0.1:$(agent_port tls tls)"
-  for mode in l1 ln; do
-    sipp_asks "uac_$mode" tls "SIPp calls us ($mode)" 2000 0 -sn uac -t "$mode" -max_socket 1000 "${keys[@]}" "$server"
-    we_call "uas_$mode" tls "we call SIPp ($mode)" 2000 0 test/interop/calls.exs -t "$mode" -max_socket 1000 "${keys[@]}"
-  done
-  stop_agent tls
-else
-  report - tls "SIPp is built without TLS here"
-fi
 exit "$failed"
