@@ -37,7 +37,7 @@ server_pid=$!
 wait_for "$server_pid" grep -q '^port ' "$work/server.out" || die "the server did not start: $(cat "$work/server.out")"
 server="127.0.0.1:$(sed -n 's/^port //p' "$work/server.out")"
 sipp_asks uac udp "SIPp calls us (u1)" 10000 10 -sn uac "$server"
-sipp_asks options udp "SIPp asks us with OPTIONS (u1)" 10000 10 -sf test/interop/options.xml "$server"
+sipp_asks options udp "SIPp asks us with OPTIONS (u1)" 10000 10 -sf "$PWD"/test/interop/options.xml "$server"
 we_call uas udp "we call SIPp (u1)" 10000 10 test/interop/caller.exs
 if [ "$(wc -l <"$work/server.out")" != 1 ]; then
   report FAILED udp "the server wrote besides its port:"
