@@ -2,17 +2,16 @@
 # Server CPU, rates and latency of Sippet beside Kamailio (tm, 2 children), the same load for both. Prints Markdown tables; loopback
 # only, each run bounded in time. PARTS names the tables to make; see bench/README.md.
 #
-# The servers take turns of SLOT seconds. Two turns are half of 64·T1, for which a transaction of Sippet's stays open: so from the
-# third turn on what ended there ends in a turn of its own. CPU is counted from a turn's begin to the next one's of the same
-# server, so that what a server leaves for later is in it too; the first two turns are not shown.
+# The servers take turns; a round takes half of 64·T1, for which a transaction of Sippet's stays open: so from the third round on
+# what began two rounds ago ends in a turn of its own server. CPU is counted from a turn's begin to the next one's of the same server, so that
+# what a server leaves for later is in it too; the first two rounds are not shown.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 command -v kamailio >/dev/null || { echo "kamailio is not installed (apt: kamailio)"; exit 1; }
 
 PARTS=${PARTS:-saturation rates latency schedulers}
 ROUNDS=${ROUNDS:-3}
-SLOT=${SLOT:-8}
-LOAD_SECONDS=$((SLOT - 2))
+ROUND_MS=16000
 
 work=$(mktemp -d)
 pids=()
@@ -41,7 +40,7 @@ start_sippet() {
   local name=$1 port=$((20000 + RANDOM % 10000))
   PORT=$port MIX_ENV=prod ELIXIR_ERL_OPTIONS="${2:-}" mix run --no-halt bench/load/server.exs >"$work/$name.log" 2>&1 &
   pids+=($!)
-  for _ in $(seq 200); do
+  for _ in $(seq 300); do
     grep -q ready "$work/$name.log" && break
     sleep 0.1
   done
@@ -62,8 +61,11 @@ now() { echo "${EPOCHREALTIME/[.,]/}"; }
 
 # turns TITLE SCENARIO SERVER=MODE ...: each server in its turns; a row for each, of medians.
 turns() {
-  local title=$1 scenario=$2 at entry server mode port server_pids before line
+  local title=$1 scenario=$2 at entry server mode port server_pids before line turn_ms load_seconds
   shift 2
+  turn_ms=$((ROUND_MS / $#))
+  # What is lost is known a second after the last was sent.
+  load_seconds=$(awk -v ms=$turn_ms 'BEGIN { print ms / 1000 - 2 }')
   rm -f "$work"/turn.*
   at=$(now)
   declare -A last=()
@@ -78,9 +80,9 @@ turns() {
       [ -n "${last[$server]:-}" ] && [ "$round" -gt 3 ] &&
         echo "$((before - ${last[$server]%% *})) ${last[$server]#* }" >>"$work/turn.$server"
       if [ "$round" -le $((ROUNDS + 2)) ]; then
-        line=$(timeout 60 "$work/generator" "127.0.0.1:$port" "$scenario" $LOAD_SECONDS 0 "$mode")
+        line=$(timeout 60 "$work/generator" "127.0.0.1:$port" "$scenario" "$load_seconds" 0 "$mode")
         last[$server]="$before $line"
-        at=$((at + SLOT * 1000000))
+        at=$((at + turn_ms * 1000))
         sleep "$(awk -v left=$((at - $(now))) 'BEGIN { print (left > 0 ? left / 1e6 : 0) }')"
       fi
     done
@@ -106,7 +108,10 @@ head="| | server | load | a second | CPU µs each | of each turn | p50 µs | p99
 # half SERVER: half of the rate of its last turns
 half() { awk '{ printf "%d", $2 / 2 }' "$work/median.$1"; }
 
+# Schedulers that do not spin before they sleep.
+no_spin="+sbwt none +sbwtdcpu none +sbwtdio none"
 start_sippet sippet "${ERL_OPTIONS:-}"
+start_sippet no_spin "$no_spin"
 start_kamailio kamailio
 for part in $PARTS; do
   case $part in
@@ -115,9 +120,11 @@ for part in $PARTS; do
     for scenario in ${SCENARIOS:-options call}; do turns "$scenario" "$scenario" sippet:outstanding=64 kamailio:outstanding=64; done
     ;;
   rates)
-    printf '\n## At equal rates\n\n%s\n' "$head"
+    printf '\n## At equal rates; `no_spin` is Sippet with `%s`\n\n%s\n' "$no_spin" "$head"
     for scenario in ${SCENARIOS:-options call}; do
-      for rate in ${RATES:-500 1000}; do turns "$scenario" "$scenario" "sippet:rate=$rate" "kamailio:rate=$rate"; done
+      for rate in ${RATES:-500 1000}; do
+        turns "$scenario" "$scenario" "sippet:rate=$rate" "no_spin:rate=$rate" "kamailio:rate=$rate"
+      done
     done
     ;;
   latency)
