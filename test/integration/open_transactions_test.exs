@@ -126,10 +126,10 @@ defmodule Sippet.Integration.OpenTransactionsTest do
   end
 
   # What J is, 64·T1, has to be longer than it takes to answer them all.
-  @tag t1: if(@report, do: 1_000, else: 300), core: Answering, reliable: false
+  @tag t1: if(@report, do: 1_000, else: 100), core: Answering, reliable: false
   test "what has ended leaves no byte behind, and as many again need no more memory",
        %{stack: stack, transport: transport} do
-    count = if @report, do: @count, else: 20_000
+    count = if @report, do: @count, else: 5_000
     [first, second] = for round <- ["first", "second"], do: fill(stack, transport, count, round)
 
     if @report do

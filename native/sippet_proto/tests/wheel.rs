@@ -132,7 +132,7 @@ fn a_million_timers_fire_each_in_its_tick() {
     }
     for (now, due) in due.iter().enumerate() {
         for _ in 0..*due {
-            assert_eq!(wheel.poll(now as u64), Some(now as u64));
+            assert_eq!(wheel.poll(now as u64), Some((now as u64, now as u64)));
         }
         assert_eq!(wheel.poll(now as u64), None);
     }
@@ -154,8 +154,8 @@ fn a_million_timers_fire_in_order_where_the_clock_jumps() {
     let (mut before, mut now) = (0, 0);
     for (step, _) in million() {
         let mut last = 0;
-        while let Some(deadline) = wheel.poll(now) {
-            assert!(deadline > before && deadline <= now && deadline >= last);
+        while let Some((at, deadline)) = wheel.poll(now) {
+            assert!(at == deadline && deadline > before && deadline <= now && deadline >= last);
             last = deadline;
             left -= 1;
         }
