@@ -41,7 +41,7 @@ defmodule Sippet.Telemetry.Report do
       Telemetry.execute([:sippet, :message, :rejected], %{bytes: byte_size(data)}, metadata)
     end
 
-    limit(stack, reason)
+    met(stack, reason)
   end
 
   def received(stack, transport, remote, _data, :refused, reason) do
@@ -50,16 +50,19 @@ defmodule Sippet.Telemetry.Report do
       Telemetry.execute([:sippet, :request, :refused], %{}, metadata)
     end
 
-    limit(stack, reason)
+    met(stack, reason)
   end
 
-  defp limit(stack, reason) do
-    with %{^reason => limit} <- @limits,
-         true <- Telemetry.listens?([:sippet, :limit, :reached]) do
-      Telemetry.execute([:sippet, :limit, :reached], %{}, %{stack: stack.name, limit: limit})
-    else
-      _nobody -> :ok
-    end
+  defp met(stack, reason) do
+    with %{^reason => limit} <- @limits, do: limit(stack, limit), else: (_other -> :ok)
+  end
+
+  @doc "A limit was met, of the stack or of one of its transports."
+  @spec limit(Stack.t(), atom) :: :ok
+  def limit(stack, limit) do
+    if Telemetry.listens?([:sippet, :limit, :reached]),
+      do: Telemetry.execute([:sippet, :limit, :reached], %{}, %{stack: stack.name, limit: limit}),
+      else: :ok
   end
 
   @doc "What the engine tells of a transaction."

@@ -13,6 +13,7 @@ defmodule Sippet.Transport.Connections do
   use GenServer
 
   alias Sippet.{Flow, Message, Transport, TransportError}
+  alias Sippet.Telemetry.Report
   alias Sippet.Transaction.Delivery
   alias Sippet.Transport.{Attachment, Connection, Identity}
 
@@ -320,10 +321,12 @@ defmodule Sippet.Transport.Connections do
     cond do
       map_size(state.connections) >= shared.options.max_connections ->
         count(shared.table, :refused_connections)
+        Report.limit(state.attachment.stack, :max_connections)
         {:error, :too_many_connections}
 
       Map.get(state.peers, network(remote), 0) >= shared.options.max_connections_per_peer ->
         count(shared.table, :refused_by_peer_limit)
+        Report.limit(state.attachment.stack, :max_connections_per_peer)
         {:error, :too_many_connections}
 
       true ->
