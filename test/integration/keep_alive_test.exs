@@ -76,15 +76,6 @@ defmodule Sippet.Integration.KeepAliveTest do
         assert {:error, %TransportError{reason: :connection_closed}} =
                  Sippet.send(stack, %{request(:options, {{127, 0, 0, 1}, 9}, []) | target: flow})
       end
-
-      test "that somebody stops keeping is not pinged any more", context do
-        %{stack: stack, peer: peer, flow: flow} = context
-        assert :ok = Sippet.keep_alive(stack, flow, interval: 50, pong_timeout: 100)
-        take_ping(peer)
-        assert :ok = Sippet.keep_alive(stack, flow, interval: :infinity)
-        StreamPeer.refute_any(peer, 200)
-        refute_received {^stack, :flow_closed, _flow, _reason}
-      end
     end
   end
 
@@ -128,7 +119,7 @@ defmodule Sippet.Integration.KeepAliveTest do
     test "that is late behind a message under way counts, none behind it does not (§4.4.1)",
          context do
       %{stack: stack, peer: peer, flow: flow} = context
-      assert :ok = Sippet.keep_alive(stack, flow, interval: 50, pong_timeout: 100)
+      assert :ok = Sippet.keep_alive(stack, flow, interval: 50, pong_timeout: 1_000)
 
       for {behind, n} <- [{"\r\n", 1}, {"", 2}] do
         take_ping(peer)
@@ -137,7 +128,7 @@ defmodule Sippet.Integration.KeepAliveTest do
         begin = now()
         StreamPeer.send(peer, head)
         # Until the pong is late.
-        eventually(fn -> now() - begin > 300 end)
+        eventually(fn -> now() - begin > 1_200 end)
         refute_received {^stack, :flow_closed, _flow, _reason}
         StreamPeer.send(peer, rest <> behind)
         assert_receive {^stack, :request, %{body: "hello"}, _key}
@@ -148,6 +139,15 @@ defmodule Sippet.Integration.KeepAliveTest do
           assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}, 5_000
         end
       end
+    end
+
+    test "is not waited for any more where somebody stops keeping the flow", context do
+      %{stack: stack, peer: peer, flow: flow} = context
+      assert :ok = Sippet.keep_alive(stack, flow, interval: 50, pong_timeout: 1_000)
+      take_ping(peer)
+      assert :ok = Sippet.keep_alive(stack, flow, interval: :infinity)
+      StreamPeer.refute_any(peer, 1_200)
+      refute_received {^stack, :flow_closed, _flow, _reason}
     end
 
     test "that comes unasked changes nothing", context do
@@ -212,7 +212,7 @@ defmodule Sippet.Integration.KeepAliveTest do
 
     test "has failed when the peer sees it come from elsewhere (§4.4.2)", context do
       %{stack: stack, peer: peer, flow: flow} = context
-      assert :ok = Sippet.keep_alive(stack, flow, interval: 50)
+      assert :ok = Sippet.keep_alive(stack, flow, interval: 50, rto: 5_000)
       bind(stack, peer, take_binding(peer), {{192, 0, 2, 1}, 5060})
       bind(stack, peer, take_binding(peer), {{192, 0, 2, 1}, 5060})
       refute_received {^stack, :flow_closed, _flow, _reason}
@@ -247,16 +247,16 @@ defmodule Sippet.Integration.KeepAliveTest do
 
       assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}, 5_000
       # The one without an address is an answer that says nothing.
-      assert info(stack).counters.stun_dropped == 4
+      eventually(fn -> info(stack).counters.stun_dropped == 4 end)
       assert info(stack).counters.binding_responses == 0
     end
 
     test "takes the options of the last call, and ends by one", context do
       %{stack: stack, peer: peer, flow: flow} = context
-      assert :ok = Sippet.keep_alive(stack, flow, interval: 100_000)
+      assert :ok = Sippet.keep_alive(stack, flow, interval: 100_000, rto: 5_000)
       bind(stack, peer, take_binding(peer))
       eventually(fn -> info(stack).counters.binding_responses == 1 end)
-      assert :ok = Sippet.keep_alive(stack, flow, interval: 60)
+      assert :ok = Sippet.keep_alive(stack, flow, interval: 60, rto: 5_000)
       bind(stack, peer, take_binding(peer))
       bind(stack, peer, take_binding(peer))
       assert :ok = Sippet.keep_alive(stack, flow, interval: :infinity)
@@ -372,9 +372,8 @@ defmodule Sippet.Integration.KeepAliveTest do
       # What has come is answers: to each request at most one, none longer than it has to be.
       answers = all(flooder)
       assert length(answers) > 100
-      assert length(answers) <= 5_001
       for answer <- answers, do: assert(byte_size(answer) <= 40)
-      assert info(stack).counters.binding_requests == length(answers)
+      assert info(stack).counters.binding_requests in length(answers)..5_001
     end
   end
 
