@@ -34,7 +34,7 @@ defmodule Sippet.Transport do
   alias Sippet.Transport.Table
 
   @enforce_keys [:id, :sippet, :module, :handle, :protocol, :reliable, :address, :pid]
-  defstruct @enforce_keys ++ [force_rport: false, connections: false]
+  defstruct @enforce_keys ++ [force_rport: false, connections: false, alias: false]
 
   @typedoc """
   A transport of a stack.
@@ -48,6 +48,7 @@ defmodule Sippet.Transport do
     * `pid` - its process
     * `force_rport` - responses go to the source port of a request, whether it asks for that or not (RFC 3581)
     * `connections` - it has connections: its module has `c:connect/3`
+    * `alias` - its requests ask for RFC 5923: `alias` in their Via
   """
   @type t :: %__MODULE__{
           id: non_neg_integer,
@@ -59,7 +60,8 @@ defmodule Sippet.Transport do
           address: {:inet.ip_address(), :inet.port_number()} | nil,
           pid: pid,
           force_rport: boolean,
-          connections: boolean
+          connections: boolean,
+          alias: boolean
         }
 
   @typedoc "What the transport's module needs to send: a socket, a process ..."
@@ -116,12 +118,15 @@ defmodule Sippet.Transport do
   @callback keep_alive(t, connection :: non_neg_integer, remote, options :: map) ::
               :ok | {:error, reason :: term}
 
-  @optional_callbacks connect: 3, connected?: 2, transmit: 5, keep_alive: 4
+  @doc "The verified names of a connection's peer, as of `peer_names/2`. Never blocks. Optional."
+  @callback peer_names(handle, connection :: pos_integer) :: [String.t()]
+
+  @optional_callbacks connect: 3, connected?: 2, transmit: 5, keep_alive: 4, peer_names: 2
 
   @doc """
   Makes a transport of the stack known. It is forgotten when its process ends.
 
-  `attributes` are `:module`, `:handle`, `:protocol`, `:reliable`, `:address`, `:force_rport` of `t:t/0`, and
+  `attributes` are `:module`, `:handle`, `:protocol`, `:reliable`, `:address`, `:force_rport`, `:alias` of `t:t/0`, and
 
     * `:key` - what makes it the same transport when it is started again: it then keeps its `id`, so that flows stay good.
       Default: protocol and address.
@@ -154,6 +159,26 @@ defmodule Sippet.Transport do
 
   def report_failure(sippet, transaction, reason),
     do: Router.transmission_failed(Stack.fetch!(sippet), transaction, reason)
+
+  @doc """
+  Who the peer of a flow has shown to be: the names in its certificate, those of servers and of clients alike.
+
+      if "example.com" in Sippet.Transport.peer_names(:my_stack, request.source), do: ...
+
+  They are the SIP domains of RFC 5922 §7.1 in lower case, and addresses, of a certificate whose chain ends at an authority
+  that the transport trusts. A peer that was connected to has the one that was asked for among them. The list is empty
+  where nothing was verified: without TLS, with `verify: :verify_none`, for a client that was not asked for a certificate
+  (`verify_clients`) or has none; and where the connection is closed.
+  """
+  @spec peer_names(Sippet.sippet(), Flow.t()) :: [String.t()]
+  def peer_names(sippet, %Flow{transport: id, connection: connection}) do
+    with {:ok, %{module: module, handle: handle}} <- fetch(Stack.fetch!(sippet), id),
+         true <- function_exported?(module, :peer_names, 2) do
+      module.peer_names(handle, connection)
+    else
+      _none -> []
+    end
+  end
 
   @doc """
   The transports of a stack, in the order in which they were started.

@@ -7,7 +7,7 @@ defmodule Sippet.Transport.Connection do
   use GenServer, restart: :temporary, shutdown: 2_000
 
   alias Sippet.{Native, Router, Stack, Transport}
-  alias Sippet.Transport.{Connections, Handshake, KeepAlive, Socket}
+  alias Sippet.Transport.{Alias, Connections, Handshake, KeepAlive, Socket}
 
   # An acceptor that dies before it has handed over its socket takes that with it.
   @socket_wait_ms 5_000
@@ -25,6 +25,9 @@ defmodule Sippet.Transport.Connection do
   @min_sent 128
   @asked_a_call 1_000
 
+  # How many requests of a peer may ask for an alias (RFC 5923): each is parsed once more for that.
+  @claims 64
+
   # codec: the state of `shared.codec`, a Sippet.Transport.Codec. sent: transactions of the requests that were written; unsent: messages that were not.
   @enforce_keys [:shared, :stack, :transport, :number, :remote, :key]
   defstruct @enforce_keys ++
@@ -41,7 +44,9 @@ defmodule Sippet.Transport.Connection do
                 sent: [],
                 sent_count: 0,
                 sent_limit: @min_sent,
-                unsent: []
+                unsent: [],
+                names: [],
+                claims: 0
               ]
 
   @doc """
@@ -65,8 +70,10 @@ defmodule Sippet.Transport.Connection do
   @doc "Takes a connection out of the table: from now on it is closed."
   @spec forget(:ets.tid(), pos_integer, Connections.key()) :: :ok
   def forget(table, number, key) do
+    for destination <- [key | Connections.aliases(table, number)],
+        do: :ets.delete_object(table, {{:to, destination}, number})
+
     :ets.delete(table, number)
-    :ets.delete_object(table, {{:to, key}, number})
     :ok
   end
 
@@ -87,7 +94,11 @@ defmodule Sippet.Transport.Connection do
         case Handshake.accept(port, state.remote, state.stack, shared) do
           {:ok, socket, codec, rest} ->
             Connections.count(shared.table, :accepted)
-            opened(%{state | socket: socket, codec: codec}, first_deadline(state), rest)
+            names = Alias.names(socket, :accepted, shared.table)
+            # With TLS over TCP only (RFC 5923 §4).
+            claims = if shared.protocol == :tls and names != [], do: @claims, else: 0
+            state = %{state | socket: socket, codec: codec, names: names, claims: claims}
+            opened(state, first_deadline(state), rest)
 
           {:error, reason} ->
             Connections.count(shared.table, failure(reason))
@@ -102,7 +113,8 @@ defmodule Sippet.Transport.Connection do
     case Handshake.connect(state.remote, host, state.stack, shared) do
       {:ok, socket, codec, rest} ->
         Connections.count(shared.table, :connected)
-        opened(%{state | socket: socket, codec: codec}, nil, rest)
+        names = Alias.names(socket, :connected, shared.table)
+        opened(%{state | socket: socket, codec: codec, names: names}, nil, rest)
 
       {:error, reason} ->
         Connections.count(shared.table, :connect_failures)
@@ -197,7 +209,7 @@ defmodule Sippet.Transport.Connection do
     # What it owes others it settles also when it is told to end.
     Process.flag(:trap_exit, true)
     %{table: table} = shared
-    :ets.insert(table, {state.number, self(), 0, 0, state.remote, state.key})
+    :ets.insert(table, {state.number, self(), 0, 0, state.remote, state.key, state.names, []})
     if state.key, do: :ets.insert_new(table, {{:to, state.key}, state.number})
 
     for {:manager, manager} <- :ets.lookup(table, :manager),
@@ -300,6 +312,8 @@ defmodule Sippet.Transport.Connection do
   defp take([], state), do: {:noreply, state}
 
   defp take([{:message, bytes} | frames], state) do
+    # Before the core may send anything back.
+    state = if state.claims > 0, do: claim(bytes, state), else: state
     Router.receive_message(state.stack, state.transport, state.number, state.remote, bytes)
     take(frames, %{state | used: true})
   end
@@ -337,6 +351,21 @@ defmodule Sippet.Transport.Connection do
     Router.reject_message(stack, transport, number, remote, head, status_code)
     send(self(), {:finish, :broken})
     {:noreply, %{keep_deadline(state, nil) | broken: true}}
+  end
+
+  defp claim(request, %{shared: %{table: table}, remote: {ip, _port}} = state) do
+    case Alias.claim(request, state.names) do
+      :none ->
+        state
+
+      :refused ->
+        %{state | claims: state.claims - 1}
+
+      {:ok, port} ->
+        destinations = for name <- state.names, do: {{ip, port}, name}
+        Connections.put_aliases(table, state.number, destinations)
+        %{state | claims: state.claims - 1}
+    end
   end
 
   defp take_after(:ok, frames, state), do: take(frames, state)

@@ -73,6 +73,7 @@ defmodule Sippet.Transports.TCP do
     * `slow_readers` - connections closed since the peer did not read
     * `pings` - keep-alives answered, in runs (RFC 5626 §3.5.1)
     * `redirected_responses` - responses whose connection was closed
+    * `aliases` - how often requests were given a connection of a peer's to take (RFC 5923); with TLS only
   """
   @spec info(server) :: %{
           address: {:inet.ip_address(), :inet.port_number()},

@@ -84,6 +84,9 @@ defmodule Sippet.Transports.WSS do
   defdelegate connected?(handle, connection), to: Connections
 
   @impl Sippet.Transport
+  defdelegate peer_names(handle, connection), to: Connections
+
+  @impl Sippet.Transport
   def keep_alive(transport, connection, _remote, options),
     do: Connections.keep_alive(transport.handle, connection, options)
 
