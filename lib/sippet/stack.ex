@@ -93,8 +93,8 @@ defmodule Sippet.Stack do
     IO.iodata_to_binary([
       "  * `:name` - the stack's name, an atom; required\n",
       "  * `:core` - the module of the core, as by `Sippet.register_core/2`; default none\n",
-      "  * `:flow_token_key` - what `Sippet.Flow.to_token/2` signs by: 32 random bytes or more, or a list of such, of which the first\n",
-      "    signs and all are good to verify; by default one that the VM makes, and forgets when it stops\n",
+      "  * `:flow_token_key` - what `Sippet.Flow.to_token/2` signs by: 32 random bytes or more, a list of such, of which the first signs\n",
+      "    and all are good to verify, or a function that returns them; by default one that the VM makes, and forgets when it stops\n",
       "  * `:resolver` - a module of `Sippet.Resolver`, or `{module, options}`; default `Sippet.Resolver.DNS`\n",
       options,
       "  * `:limits` - what received messages are held to, a keyword list:\n",

@@ -49,7 +49,7 @@ defmodule Sippet.Integration.AliasTest do
   end
 
   describe "a connection of a peer with a verified certificate" do
-    test "is taken for requests to the address, port and name that it asks for (§5)" do
+    test "is taken for requests to the address, port and name that it asks for (§8.2)" do
       port = closed_port()
       {stack, peer} = pair(ip: <<127, 0, 0, 1>>)
       flow = ask(stack, peer, "127.0.0.1:#{port}")
@@ -207,7 +207,7 @@ defmodule Sippet.Integration.AliasTest do
       assert info(stack).counters.aliases == 0
     end
 
-    test "of a peer whose certificate has another name than sent-by (§8)" do
+    test "of a peer whose certificate has another name than sent-by (§9.2)" do
       port = closed_port()
       {stack, peer} = pair(dns: "a.example", dns: "*.c.example")
 

@@ -278,13 +278,21 @@ defmodule Sippet.Integration.FlowTokenTest do
     assert flow == request.source
   end
 
+  test "keys may come from a function, and are not shown with the stack" do
+    stack = stack(:udp, flow_token_key: fn -> @key end)
+    {request, _peer} = came(stack, :udp, {127, 0, 0, 1})
+    {:ok, data} = stack |> Flow.to_token(request.source) |> Base.url_decode64(padding: false)
+    assert data == sign(binary_part(data, 0, byte_size(data) - 16))
+    refute inspect(Sippet.Stack.fetch!(stack), limit: :infinity) =~ @key
+  end
+
   test "keys that are none are refused, and not shown" do
-    for key <- ["short", [], [@key, "short"], :key, 1] do
+    for key <- ["short", [], [@key, "short"], :key, 1, fn -> "short" end, fn -> nil end] do
       error =
         assert_raise ArgumentError, fn -> Sippet.start_link(name: :none, flow_token_key: key) end
 
       assert error.message ==
-               "expected :flow_token_key to be at least 32 random bytes, or a list of such"
+               "expected :flow_token_key to be at least 32 random bytes, a list of such, or a function of no arguments that returns them"
     end
   end
 end

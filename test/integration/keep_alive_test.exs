@@ -76,6 +76,15 @@ defmodule Sippet.Integration.KeepAliveTest do
         assert {:error, %TransportError{reason: :connection_closed}} =
                  Sippet.send(stack, %{request(:options, {{127, 0, 0, 1}, 9}, []) | target: flow})
       end
+
+      test "ends with its transport, and the core is told once", context do
+        %{stack: stack, flow: flow} = context
+        assert :ok = Sippet.keep_alive(stack, flow)
+        [%{pid: pid}] = Sippet.Transport.list(stack)
+        Supervisor.stop(pid, :shutdown)
+        assert_receive {^stack, :flow_closed, ^flow, :shutdown}, 5_000
+        refute_receive {^stack, :flow_closed, _flow, _reason}, 50
+      end
     end
   end
 

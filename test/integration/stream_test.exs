@@ -434,7 +434,7 @@ defmodule Sippet.Integration.StreamTest do
         end
 
         %{table: table} = Sippet.Transport.Listener.call(transport, :shared)
-        [[pid]] = :ets.match(table, {:_, :"$1", :_, :_, {victim.ip, victim.port}, :_})
+        [[pid]] = :ets.match(table, {:_, :"$1", :_, :_, {victim.ip, victim.port}, :_, :_, :_})
         Process.exit(pid, :kill)
         StreamPeer.assert_closed(victim)
         assert_receive {^stack, :flow_closed, _flow, :killed}

@@ -34,7 +34,7 @@ defmodule Sippet.Transport.Alias do
 
   @doc """
   The port that a message says its connection stands for: it is a request whose topmost Via has `alias`, and a sent-by that is
-  one of the peer's names (RFC 5923 §5, §8). `:none` where it does not ask for that, `:refused` where it may not.
+  one of the peer's names (RFC 5923 §8.2, §9.2). `:none` where it does not ask for that, `:refused` where it may not.
   """
   @spec claim(binary, [Identity.name()]) :: {:ok, :inet.port_number()} | :none | :refused
   def claim(<<"SIP/", _::binary>>, _names), do: :none

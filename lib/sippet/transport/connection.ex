@@ -6,7 +6,8 @@ defmodule Sippet.Transport.Connection do
 
   use GenServer, restart: :temporary, shutdown: 2_000
 
-  alias Sippet.{Native, Router, Stack, Transport}
+  alias Sippet.{Flow, Native, Router, Stack, Transport}
+  alias Sippet.Transaction.Delivery
   alias Sippet.Transport.{Alias, Connections, Handshake, KeepAlive, Socket}
 
   # An acceptor that dies before it has handed over its socket takes that with it.
@@ -95,7 +96,7 @@ defmodule Sippet.Transport.Connection do
           {:ok, socket, codec, rest} ->
             Connections.count(shared.table, :accepted)
             names = Alias.names(socket, :accepted, shared.table)
-            # With TLS over TCP only (RFC 5923 §4).
+            # RFC 5923 is for TLS over TCP.
             claims = if shared.protocol == :tls and names != [], do: @claims, else: 0
             state = %{state | socket: socket, codec: codec, names: names, claims: claims}
             opened(state, first_deadline(state), rest)
@@ -488,10 +489,16 @@ defmodule Sippet.Transport.Connection do
     for transaction <- open_ones(state.sent, state.stack),
         do: report(state.stack, transaction, transport_reason(why))
 
+    if why == :shutdown and state.used, do: tell_core(state, why)
     :ok
   end
 
   def terminate(_reason, _state), do: :ok
+
+  defp tell_core(%{stack: stack, transport: transport} = state, why) do
+    flow = %Flow{transport: transport.id, connection: state.number, remote: state.remote}
+    Delivery.flow_closed(stack, flow, why)
+  end
 
   defp why({:shutdown, {_used, why}}), do: why
   defp why(:shutdown), do: :shutdown

@@ -469,6 +469,8 @@ defmodule Sippet.Transport.Connections do
     case {entry.waiting, reason} do
       {:open, {:shutdown, {:unused, _why}}} -> state
       {:open, {:shutdown, {:used, why}}} -> tell_core(state, entry, why)
+      # When a transport stops this process is the first to go: connections then tell it themselves.
+      {:open, :shutdown} -> state
       {:open, _killed} -> tell_core(state, entry, :killed)
       {waiting, {:shutdown, why}} -> Enum.reduce(waiting, state, &failed(&2, why, &1))
       {waiting, _killed} -> Enum.reduce(waiting, state, &failed(&2, :connection_closed, &1))

@@ -21,8 +21,9 @@ defmodule Sippet.Transport.FlowToken do
   @connection 1
 
   @doc "The option `:flow_token_key` of a stack; raises `ArgumentError` where it is none."
-  @spec validate!(term) :: [binary, ...] | nil
+  @spec validate!(term) :: (() -> [binary, ...]) | nil
   def validate!(nil), do: nil
+  def validate!(function) when is_function(function, 0), do: validate!(function.() || [])
 
   def validate!(key_or_keys) do
     keys = List.wrap(key_or_keys)
@@ -30,10 +31,12 @@ defmodule Sippet.Transport.FlowToken do
     unless keys != [] and Enum.all?(keys, &(is_binary(&1) and byte_size(&1) >= @key_bytes)) do
       # Not what was got: it may be a key but for a byte.
       raise ArgumentError,
-            "expected :flow_token_key to be at least #{@key_bytes} random bytes, or a list of such"
+            "expected :flow_token_key to be at least #{@key_bytes} random bytes, a list of such, or a function of no " <>
+              "arguments that returns them"
     end
 
-    keys
+    # A function is shown without what is in it, where a process fails and its state is logged.
+    fn -> keys end
   end
 
   @doc "The token of a flow."
@@ -84,15 +87,13 @@ defmodule Sippet.Transport.FlowToken do
 
   # Of its own each stack has another one, so that no token is good in two.
   defp keys(stack) do
-    with nil <- stack.options[:flow_token_key],
-         do: [
-           :crypto.mac(
-             :hmac,
-             :sha256,
-             Secret.fetch(:flow_token_key),
-             Atom.to_string(stack.name)
-           )
-         ]
+    case stack.options[:flow_token_key] do
+      nil ->
+        [:crypto.mac(:hmac, :sha256, Secret.fetch(__MODULE__.Key), Atom.to_string(stack.name))]
+
+      keys ->
+        keys.()
+    end
   end
 
   defp mac(key, payload),
