@@ -229,13 +229,13 @@ defmodule Sippet.Trace do
       ...>     To: <sip:bob@biloxi.example>;tag=a6c85cf
       ...>     Call-ID: a84b4c76e66710
       ...>     CSeq: 2 BYE
+      ...>
       ...>     \""")
       ...> end
       iex> events = [event.(0, :received, "BYE sip:bob@biloxi.example SIP/2.0"), event.(1_250, :sent, "SIP/2.0 200 OK")]
-      iex> "\\n" <> Sippet.Trace.to_text(events, names: %{{192, 0, 2, 1} => "alice"})
+      iex> Sippet.Trace.to_text(events, names: %{{192, 0, 2, 1} => "alice"})
       \"""
-
-                alice                           :my_stack
+                alice                            :my_stack
         0.0 ms  |-- BYE sip:bob@biloxi.example ->|  udp
         1.3 ms  |<- 200 OK (BYE) ----------------|  udp
       \"""

@@ -30,7 +30,15 @@ defmodule Sippet.Test.Pcapng do
     options = options(options)
     <<flags::32>> = options[2]
     true = length >= captured
-    %{time: time, tags: tags, data: message, length: length - captured + byte_size(message), comment: options[1], flags: flags}
+
+    %{
+      time: time,
+      tags: tags,
+      data: message,
+      length: length - captured + byte_size(message),
+      comment: options[1],
+      flags: flags
+    }
   end
 
   defp options(<<0::16, 0::16>>), do: %{}

@@ -22,6 +22,7 @@ defmodule Sippet.Trace.Event do
 
   alias Sippet.Message
   alias Sippet.Message.RequestLine
+  alias Sippet.Trace.Label
 
   @enforce_keys [:time, :direction, :remote, :data]
   defstruct [:time, :direction, :protocol, :local, :remote, :stack, :call_id, :method] ++
@@ -69,6 +70,7 @@ defmodule Sippet.Trace.Event do
       ...> To: <sip:bob@biloxi.example>
       ...> Call-ID: a84b4c76e66710
       ...> CSeq: 1 OPTIONS
+      ...>
       ...> \""")
       iex> {event.method, event.call_id, event.users}
       {:options, "a84b4c76e66710", ["alice", "bob"]}
@@ -80,6 +82,16 @@ defmodule Sippet.Trace.Event do
     event = struct!(__MODULE__, fields)
     describe(%{event | bytes: byte_size(event.data)})
   end
+
+  @doc """
+  The message in short, as it stands on the arrow of a ladder: printable ASCII of at most 72 characters, whatever the bytes are.
+
+      iex> Sippet.Trace.Event.summary(Sippet.Trace.Event.new(
+      ...>   time: 0, direction: :received, remote: {{192, 0, 2, 1}, 5060}, data: "\\e[31m"))
+      ~S(no message: "\\x1B[31m")
+  """
+  @spec summary(t) :: String.t()
+  def summary(event), do: Label.of(event.data, event.method)
 
   defp describe(%{data: data} = event) do
     case Message.parse(data, framing: :datagram, max_message_bytes: @max_parsed) do

@@ -53,7 +53,7 @@ defmodule Sippet.Trace.Ladder do
         key = {event.direction, event.remote, event.data}
 
         arrow = %{
-          at: "#{Float.round((event.time - start) / 1_000, 1)} ms",
+          at: milliseconds(event.time - start),
           from: place.(from),
           to: place.(to),
           label: Label.of(event.data, event.method),
@@ -66,6 +66,12 @@ defmodule Sippet.Trace.Ladder do
       end)
 
     %__MODULE__{participants: shown, arrows: arrows}
+  end
+
+  # To a tenth, as numbers of any size are read.
+  defp milliseconds(microseconds) do
+    tenths = div(microseconds + 50, 100)
+    "#{div(tenths, 10)}.#{rem(tenths, 10)} ms"
   end
 
   # Who sends stands before who receives, so that a proxy is in the midst.
