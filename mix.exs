@@ -182,7 +182,7 @@ defmodule Sippet.MixProject do
       extras:
         ~w(README.md guides/parsing.md guides/security.md guides/sdp.md guides/authentication.md
            guides/testing.md guides/transports.md guides/operations.md
-           guides/conformance.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
+           guides/tracing.md guides/conformance.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
     ]
   end
 end

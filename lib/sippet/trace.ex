@@ -316,7 +316,7 @@ defmodule Sippet.Trace do
   defp select(trace, options) do
     known!(options, [:names, :messages, :title] ++ Filter.names())
     filter = Filter.new!(options)
-    events = if is_list(trace), do: trace, else: events(trace)
+    events = if is_list(trace), do: Enum.sort_by(trace, & &1.time), else: events(trace)
     {Enum.filter(events, &Filter.match?(filter, &1)), options}
   end
 end

@@ -171,6 +171,8 @@ else
   failed=1
 fi
 
+bash test/interop/tshark.sh || failed=1
+
 # What the server wrote beside its port are errors.
 if [ "$(wc -l <"$work/server.out")" != 1 ]; then
   echo "FAILED server   wrote to its log:"

@@ -28,9 +28,10 @@ defmodule Sippet.Trace.SVG do
         | Enum.map(ladder.arrows, &elem(Ladder.span(ladder, &1), 1))
       ])
 
-    left = @margin + round(times * @character) + div(gap, 4)
+    # The names of the outermost participants are as wide as a column.
+    left = @margin + round(times * @character) + div(gap, 2)
     right = left + columns * gap
-    width = right + div(gap, 4) + round(notes * @character) + @margin
+    width = right + div(gap, 2) + round(notes * @character) + @margin
     height = @head + length(ladder.arrows) * @row + @margin
     place = &(left + &1 * gap)
 
