@@ -43,20 +43,21 @@ defmodule Sippet.Redaction do
   @spec head(t, binary) :: binary
   def head(redaction, head), do: redact(head, redaction, fn _value -> redaction.mask end)
 
-  # Session descriptions, and messages and parts of messages in it (RFC 3420), whatever Content-Type calls them.
+  # Messages and parts of messages may be bodies too (RFC 3420), whatever Content-Type calls them.
   defp body(_redaction, ""), do: ""
-  defp body(redaction, body), do: body |> redact(redaction, &asterisks/1) |> keys()
+  defp body(redaction, body), do: redact(body, redaction, &asterisks/1)
 
+  # Keys also in what is taken for a head: where that ends is seen only if lines end as they should.
   defp redact(text, redaction, mask),
-    do: text |> credentials(redaction, mask) |> embedded(mask) |> passwords(mask)
+    do: text |> credentials(redaction, mask) |> embedded(mask) |> passwords(mask) |> keys()
 
-  # Most messages have none.
+  # Most messages have none. A line begins behind any CR or LF.
   defp credentials(text, redaction, mask) do
-    if text =~ ~r/^(?:proxy-)?auth(?:orization|entication-info)[ \t]*+:/im do
-      text
-      |> :binary.split("\n", [:global])
+    if text =~ ~r/(?<![^\r\n])(?:proxy-)?auth(?:orization|entication-info)[ \t]*+:/i do
+      ~r/(?<=\n)|(?<=\r)(?!\n)/
+      |> Regex.split(text)
       |> fields()
-      |> Enum.map_intersperse("\n", &field(&1, redaction, mask))
+      |> Enum.map(&field(&1, redaction, mask))
       |> IO.iodata_to_binary()
     else
       text
@@ -65,12 +66,12 @@ defmodule Sippet.Redaction do
 
   # A line with those that continue it (RFC 3261 §7.3.1).
   defp fields(lines) do
-    lines
-    |> Enum.chunk_while(
+    Enum.chunk_while(
+      lines,
       [],
       fn
         <<first, _::binary>> = line, [_ | _] = field when first in [?\s, ?\t] ->
-          {:cont, [field, ?\n | line]}
+          {:cont, [field | line]}
 
         line, [] ->
           {:cont, [line]}
@@ -98,9 +99,10 @@ defmodule Sippet.Redaction do
   end
 
   defp ending(value) do
-    if String.ends_with?(value, "\r"),
-      do: :erlang.split_binary(value, byte_size(value) - 1),
-      else: {value, ""}
+    length =
+      Enum.find_value(["\r\n", "\n", "\r"], 0, &(String.ends_with?(value, &1) and byte_size(&1)))
+
+    :erlang.split_binary(value, byte_size(value) - length)
   end
 
   defp value(_info_or_authorization, "", _redaction, _mask), do: ""
@@ -191,10 +193,10 @@ defmodule Sippet.Redaction do
   end
 
   # RFC 4568, RFC 8839 §5.4, RFC 4567, and the k= of RFC 4566 §5.12.
-  defp keys(body) do
+  defp keys(text) do
     Regex.replace(
       ~r/(?<![^\r\n])(a=crypto:(?:[0-9]++[ \t]++[a-z0-9_]++[ \t]++)?+|a=ice-pwd:|a=key-mgmt:|k=)([^\r\n]++)/i,
-      body,
+      text,
       fn _all, name, value -> name <> asterisks(value) end
     )
   end

@@ -18,7 +18,7 @@ defmodule Sippet.Trace do
   not captured; nothing waits for it. Starting and ending one makes the VM look through the heaps of all processes once: do it
   for a question, not for every call.
 
-  See `guides/tracing.md`.
+  See `guides/tracing.md`, and `Sippet.Trace.Page` for a page that shows calls as they happen.
 
   ## Privacy
 
@@ -154,6 +154,8 @@ defmodule Sippet.Trace do
     for {name, _value} <- options, name not in known do
       raise ArgumentError, "unknown option #{inspect(name)}, known are: #{inspect(known)}"
     end
+
+    :ok
   end
 
   @doc "Ends a trace. Its events are gone with it."

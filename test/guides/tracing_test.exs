@@ -7,7 +7,7 @@ defmodule Sippet.Guides.TracingTest do
   @guide File.read!(Path.expand("../../guides/tracing.md", __DIR__))
 
   test "every Elixir snippet of the guide runs, and gives what it shows" do
-    assert length(Guide.snippets("guides/tracing.md")) == 6
+    assert length(Guide.snippets("guides/tracing.md")) == 7
     Process.flag(:trap_exit, true)
     {_value, binding} = Guide.run("guides/tracing.md")
     File.rm!(Path.join(System.tmp_dir!(), "traced.pcapng"))
@@ -23,7 +23,24 @@ defmodule Sippet.Guides.TracingTest do
     assert length(XML.elements(XML.parse(binding[:svg]), :polygon)) ==
              length(Pcapng.packets(binding[:pcapng]))
 
+    [%{address: {_ip, port}}] = Sippet.Transport.list(:paged)
+    assert page(port, "/trace") =~ ~r/\AHTTP\/1\.1 200 .*<h1>Calls<\/h1>/s
+    assert page(port, "/") =~ ~r/\AHTTP\/1\.1 404 /
+    Supervisor.stop(binding[:paged])
     for name <- [:bob, :alice], do: Supervisor.stop(Sippet.Stack.supervisor(name))
+  end
+
+  defp page(port, path) do
+    {:ok, socket} = :gen_tcp.connect({127, 0, 0, 1}, port, [:binary, active: false])
+    :ok = :gen_tcp.send(socket, "GET #{path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    read(socket, "")
+  end
+
+  defp read(socket, text) do
+    case :gen_tcp.recv(socket, 0, 5_000) do
+      {:ok, more} -> read(socket, text <> more)
+      {:error, :closed} -> text
+    end
   end
 
   defp shape(ladder) do

@@ -61,7 +61,7 @@ exchange = fn {module, options, via, way} ->
     there = "#{:inet.ntoa(peer.ip)}|#{peer.port}|#{port}"
     back = "#{:inet.ntoa(ip)}|#{port}|#{peer.port}"
     protocol = String.downcase(via)
-    IO.puts("sip|#{method}||#{call_id}|***|#{there}|#{protocol}")
+    IO.puts("sip|#{method}||#{call_id}|\"***\"|#{there}|#{protocol}")
     IO.puts("sip||200|#{call_id}||#{back}|#{protocol}")
   end
 

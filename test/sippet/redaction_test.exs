@@ -83,6 +83,22 @@ defmodule Sippet.RedactionTest do
     end
   end
 
+  test "however lines end" do
+    for line_end <- ["\r\n", "\n", "\r"], empty <- ["\r\n", "\n", "\r"] do
+      text =
+        Enum.join(
+          ["A", "Authorization: Basic d00d", " d00d", "B: d", empty <> "a=ice-pwd:d00d", "C"],
+          line_end
+        )
+
+      redacted = Redaction.message(@secrets, text)
+      refute redacted =~ "d00d"
+
+      assert redacted ==
+               text |> String.replace(~r/d00d\s+d00d/, "***") |> String.replace("d00d", "****")
+    end
+  end
+
   test "a message can still be parsed, and has its other values" do
     message = """
     REGISTER sip:b.example SIP/2.0

@@ -18,7 +18,8 @@ defmodule Sippet.Trace.Label do
   end
 
   def of(data, method) do
-    [line | _rest] = :binary.split(data, ["\r\n", "\n"])
+    # Line ends before the start line are passed over (RFC 3261 §7.5).
+    [_all, line] = Regex.run(~r/\A[\r\n]*+([^\r\n]*+)/, data)
 
     line
     |> printable()

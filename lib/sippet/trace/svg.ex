@@ -50,7 +50,7 @@ defmodule Sippet.Trace.SVG do
           Ladder.span(ladder, arrow),
           place,
           @head + row * @row + 20,
-          right + div(gap, 4)
+          right + div(gap, 2)
         )
       end,
       "</svg>\n"

@@ -7,6 +7,9 @@ defmodule Sippet.Trace.Tap do
   alias Sippet.Telemetry
   alias Sippet.Trace.Filter
 
+  # What a request that was received may be refused for; the rest is what it may be rejected for.
+  @refusals [:overload, :max_transactions, :draining, :no_core]
+
   # What may wait in the mailbox of a trace.
   @max_pending 1_024
   @max_pending_bytes 16_777_216
@@ -82,10 +85,11 @@ defmodule Sippet.Trace.Tap do
 
   defp outcome([:sippet, :message, :received], %{reason: nil}), do: :ok
 
-  defp outcome([:sippet, :message, :received], %{reason: :method_mismatch}),
-    do: {:rejected, :method_mismatch}
+  defp outcome([:sippet, :message, :received], %{reason: reason}) when reason in @refusals,
+    do: {:refused, reason}
 
-  defp outcome([:sippet, :message, :received], %{reason: reason}), do: {:refused, reason}
+  defp outcome([:sippet, :message, :received], %{reason: reason}), do: {:rejected, reason}
+
   # Of this one it was told when it was received.
   defp outcome([:sippet, :message, :rejected], %{reason: :method_mismatch}), do: nil
   defp outcome([:sippet, :message, :rejected], %{reason: reason}), do: {:rejected, reason}
