@@ -12,29 +12,47 @@ defmodule Sippet.Trace.Label do
   """
   @spec of(binary, method :: atom | String.t() | nil) :: String.t()
   def of(data, nil) do
+    line = start_line(data)
+
+    if line =~ ~r"\ASIP/[0-9.]+ [0-9]{3} |\A\S+ \S.* SIP/[0-9.]+\z",
+      do: malformed(line),
+      else: none(data)
+  end
+
+  def of(data, method), do: data |> start_line() |> words() |> text(method) |> shorten()
+
+  # Line ends before the start line are passed over (RFC 3261 §7.5).
+  defp start_line(data) do
+    [_all, line] = Regex.run(~r/\A[\r\n]*+([^\r\n]*+)/, data)
+    line
+  end
+
+  defp words(line), do: line |> printable() |> String.split(" ", parts: 2)
+
+  # Enough to say what it was meant to be.
+  defp malformed(line) do
+    text =
+      case words(line) do
+        ["SIP/" <> _version, status] -> status
+        [method, rest] -> "#{method} #{without_version(rest)}"
+      end
+
+    shorten("malformed: #{text}")
+  end
+
+  defp none(data) do
     shown = binary_part(data, 0, min(byte_size(data), @shown))
     more = if byte_size(data) > @shown, do: "...", else: ""
     shorten(~s(no message: "#{printable(shown)}") <> more)
   end
 
-  def of(data, method) do
-    # Line ends before the start line are passed over (RFC 3261 §7.5).
-    [_all, line] = Regex.run(~r/\A[\r\n]*+([^\r\n]*+)/, data)
-
-    line
-    |> printable()
-    |> String.split(" ", parts: 2)
-    |> text(method)
-    |> shorten()
-  end
-
   defp text(["SIP/" <> _version, status], method),
     do: "#{String.trim_trailing(status)} (#{name(method)})"
 
-  defp text([_method, rest], method),
-    do: "#{name(method)} #{String.replace(rest, ~r"\s+SIP/[0-9.]+\s*\z", "")}"
-
+  defp text([_method, rest], method), do: "#{name(method)} #{without_version(rest)}"
   defp text([line], _method), do: line
+
+  defp without_version(text), do: String.replace(text, ~r"\s+SIP/[0-9.]+\s*\z", "")
 
   defp name(method) when is_atom(method), do: method |> Atom.to_string() |> String.upcase()
   defp name(method), do: printable(method)

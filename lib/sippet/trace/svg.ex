@@ -28,10 +28,10 @@ defmodule Sippet.Trace.SVG do
         | Enum.map(ladder.arrows, &elem(Ladder.span(ladder, &1), 1))
       ])
 
-    # The names of the outermost participants are as wide as a column.
-    left = @margin + round(times * @character) + div(gap, 2)
+    left = @margin + round(times * @character) + beside(List.first(ladder.participants))
+    beyond = beside(List.last(ladder.participants))
     right = left + columns * gap
-    width = right + div(gap, 2) + round(notes * @character) + @margin
+    width = right + beyond + round(notes * @character) + @margin
     height = @head + length(ladder.arrows) * @row + @margin
     place = &(left + &1 * gap)
 
@@ -50,12 +50,16 @@ defmodule Sippet.Trace.SVG do
           Ladder.span(ladder, arrow),
           place,
           @head + row * @row + 20,
-          right + div(gap, 2)
+          right + beyond
         )
       end,
       "</svg>\n"
     ])
   end
+
+  # Half of a name, and a little more.
+  defp beside(nil), do: @row
+  defp beside(name), do: @row + round(String.length(name) * @character / 2)
 
   defp participant(name, x, height) do
     [

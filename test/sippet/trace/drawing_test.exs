@@ -119,6 +119,24 @@ defmodule Sippet.Trace.DrawingTest do
     assert length(XML.elements(XML.parse(Trace.to_svg(events)), :polygon)) == 40
   end
 
+  test "what was meant to be a message, and what was not" do
+    for {data, label} <- [
+          {"INVITE sip:b SIP/2.0\r\n\r\n", "malformed: INVITE sip:b"},
+          {"SIP/2.0 400 Bad Request\r\nCall-ID: a b\r\n\r\n", "malformed: 400 Bad Request"},
+          {"GET / HTTP/1.1\r\n\r\n", ~S(no message: "GET / HTTP/1.1\r\n\r\n")},
+          {"", ~S(no message: "")},
+          {"\r\n\r\nINVITE\r\n", ~S(no message: "\r\n\r\nINVITE\r\n")}
+        ] do
+      assert Event.summary(Event.new(time: 0, direction: :received, remote: @alice, data: data)) ==
+               label
+    end
+
+    [invite | _] = call()
+
+    assert Event.summary(%{invite | data: "\r\n" <> invite.data}) ==
+             "INVITE sip:bob@biloxi.example"
+  end
+
   test "without events there is nothing to draw" do
     assert String.trim(Trace.to_text([])) == ""
     assert Trace.to_mermaid([]) == "sequenceDiagram\n"
@@ -167,7 +185,7 @@ defmodule Sippet.Trace.DrawingTest do
         assert title == ~s(<script>"&'</script>)
         assert length(details) == if(messages, do: length(hostile()), else: 0)
         texts = Enum.map(XML.elements(svg, :text), &XML.text/1)
-        assert ~s|no message: "INVITE sip:"><script>alert(1)</s"...| in texts
+        assert ~s|malformed: INVITE sip:"><script>alert(1)</script>&amp;'@b| in texts
         assert Enum.any?(texts, &(&1 =~ "200 end; participant p9 as x<br/>]]> &#0; "))
 
         assert ~s(failed: {:bad, "<x>\\n;"}) in Enum.map(
