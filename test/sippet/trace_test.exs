@@ -30,7 +30,9 @@ defmodule Sippet.TraceTest do
 
   describe "what goes over the wire is captured:" do
     test "a server transaction with repetitions, the stack's own 100 and the ACK" do
-      %{stack: stack, trace: trace, peer: peer, address: address} = start(trying_ms: 1)
+      %{stack: stack, trace: trace, peer: peer, address: address} =
+        start(trying_ms: 1, t1: 10_000)
+
       invite = request("INVITE", peer)
       Peer.send(peer, address, invite)
       trying = Peer.expect(peer, "SIP/2.0 100 ")
@@ -73,7 +75,7 @@ defmodule Sippet.TraceTest do
     end
 
     test "a client transaction with repetitions, the stack's ACK and its CANCEL" do
-      %{stack: stack, trace: trace, peer: peer} = start(t1: 20)
+      %{stack: stack, trace: trace, peer: peer} = start(t1: 100)
       request = Stack.request(:invite, {peer.ip, peer.port})
       before = System.os_time(:microsecond)
       :ok = Sippet.send(stack, request)
@@ -92,11 +94,16 @@ defmodule Sippet.TraceTest do
 
       assert [{:sent, :invite}, {:sent, :invite} | _] = short(Trace.events(trace))
       # A slow machine repeats more.
-      assert Enum.dedup(short(Trace.events(trace))) -- [{:sent, :cancel}] ==
-               [sent: :invite, received: 180, received: 200, received: 487, sent: :ack]
+      assert Enum.uniq(short(Trace.events(trace))) == [
+               sent: :invite,
+               received: 180,
+               sent: :cancel,
+               received: 200,
+               received: 487,
+               sent: :ack
+             ]
 
       times = for event <- Trace.events(trace), do: event.time
-      assert times == Enum.sort(times)
       # The clock on the wall may have been set meanwhile, by a second and not by more.
       assert Enum.all?(times, &(&1 in (before - 1_000_000)..(later + 1_000_000)))
     end

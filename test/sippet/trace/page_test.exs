@@ -23,7 +23,9 @@ defmodule Sippet.Trace.PageTest do
     for data <- requests,
         do: Sippet.Router.handle_transport_message(context.stack, data, {:udp, {127, 0, 0, 1}, 9})
 
-    eventually(fn -> Trace.info(context.trace).captured == before + 2 * length(requests) end)
+    eventually(fn ->
+      Trace.info(context.trace).captured == before + 2 * length(requests)
+    end)
   end
 
   defp options(call_id, options \\ []),
