@@ -21,7 +21,12 @@ defmodule Sippet.ProxyTest do
            key: "0123456789abcdef0123456789abcdef"
          )
 
-  defp request(method, uri, fields \\ "", via \\ "SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bKnashds8") do
+  defp request(
+         method,
+         uri,
+         fields \\ "",
+         via \\ "SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bKnashds8"
+       ) do
     Message.parse!("""
     #{method} #{uri} SIP/2.0
     Via: #{via}
@@ -77,7 +82,9 @@ defmodule Sippet.ProxyTest do
       request = request("MESSAGE", "sip:bob@192.0.2.4")
       {name, uri, _parameters} = request.headers.from
       request = Message.put_header(request, :from, {name, uri, %{}})
-      assert {:error, %{reason: :malformed, status_code: 400, header: :from}} = Proxy.validate_request(@proxy, request)
+
+      assert {:error, %{reason: :malformed, status_code: 400, header: :from}} =
+               Proxy.validate_request(@proxy, request)
     end
 
     test "step 2: a scheme that is not known is a 416" do
@@ -98,7 +105,10 @@ defmodule Sippet.ProxyTest do
       validate = &Proxy.validate_request(@proxy, request(&1, "sip:bob@192.0.2.4", &2))
       assert validate.("INVITE", "") == :ok
       assert validate.("INVITE", "Max-Forwards: 1") == :ok
-      assert {:error, %{reason: :too_many_hops, status_code: 483}} = validate.("INVITE", "Max-Forwards: 0")
+
+      assert {:error, %{reason: :too_many_hops, status_code: 483}} =
+               validate.("INVITE", "Max-Forwards: 0")
+
       assert {:error, %{status_code: 483}} = validate.("REGISTER", "Max-Forwards: 0")
     end
 
@@ -111,12 +121,20 @@ defmodule Sippet.ProxyTest do
     end
 
     test "step 4: a request that comes back unchanged is a loop, whatever way it came back (RFC 5393 §4.2)" do
-      sent = Proxy.forward_request(@proxy, request("INVITE", "sip:bob@biloxi.com"), "sip:bob@p2.example.com")
+      sent =
+        Proxy.forward_request(
+          @proxy,
+          request("INVITE", "sip:bob@biloxi.com"),
+          "sip:bob@p2.example.com"
+        )
 
       # Another proxy has sent it back to where it came from.
       back =
         Proxy.add_via(
-          %{sent | start_line: %{sent.start_line | request_uri: URI.parse!("sip:bob@biloxi.com")}},
+          %{
+            sent
+            | start_line: %{sent.start_line | request_uri: URI.parse!("sip:bob@biloxi.com")}
+          },
           :tcp,
           "p2.example.com",
           5060
@@ -126,10 +144,20 @@ defmodule Sippet.ProxyTest do
     end
 
     test "step 4: one that comes back with another Request-URI, Route or credentials is a spiral and goes on" do
-      sent = Proxy.forward_request(@proxy, request("INVITE", "sip:bob@biloxi.com"), "sip:carol@p2.example.com")
+      sent =
+        Proxy.forward_request(
+          @proxy,
+          request("INVITE", "sip:bob@biloxi.com"),
+          "sip:carol@p2.example.com"
+        )
+
       assert Proxy.validate_request(@proxy, sent) == :ok
 
-      back = %{sent | start_line: %{sent.start_line | request_uri: URI.parse!("sip:bob@biloxi.com")}}
+      back = %{
+        sent
+        | start_line: %{sent.start_line | request_uri: URI.parse!("sip:bob@biloxi.com")}
+      }
+
       assert {:error, %{reason: :loop}} = Proxy.validate_request(@proxy, back)
 
       for {header, value} <- [
@@ -156,8 +184,18 @@ defmodule Sippet.ProxyTest do
     end
 
     test "step 4: nobody can make a branch that counts without the key" do
-      sent = Proxy.forward_request(@proxy, request("INVITE", "sip:bob@biloxi.com"), "sip:bob@p2.example.com")
-      back = %{sent | start_line: %{sent.start_line | request_uri: URI.parse!("sip:bob@biloxi.com")}}
+      sent =
+        Proxy.forward_request(
+          @proxy,
+          request("INVITE", "sip:bob@biloxi.com"),
+          "sip:bob@p2.example.com"
+        )
+
+      back = %{
+        sent
+        | start_line: %{sent.start_line | request_uri: URI.parse!("sip:bob@biloxi.com")}
+      }
+
       other = Proxy.new!(interfaces: [udp: {"192.0.2.1", 5060}], domains: ["biloxi.com"])
       assert Proxy.validate_request(other, back) == :ok
     end
@@ -169,41 +207,72 @@ defmodule Sippet.ProxyTest do
       response = Proxy.refuse(proxy, request, error)
       assert response.start_line.status_code == 420
       assert response.headers.unsupported == ["foo", "bar"]
-      assert [{399, "192.0.2.1:5060", "extensions that are not supported: foo, bar"}] = response.headers.warning
+
+      assert [{399, "192.0.2.1:5060", "extensions that are not supported: foo, bar"}] =
+               response.headers.warning
+
       # §8.2.2.3
-      assert Proxy.validate_request(proxy, request("ACK", "sip:bob@192.0.2.4", "Proxy-Require: foo")) == :ok
+      assert Proxy.validate_request(
+               proxy,
+               request("ACK", "sip:bob@192.0.2.4", "Proxy-Require: foo")
+             ) == :ok
     end
 
     test "Max-Breadth 0 is a 440, one that cannot be read a 400 (RFC 5393 §5)" do
       validate = &Proxy.validate_request(@proxy, request("INVITE", "sip:bob@192.0.2.4", &1))
       assert validate.("Max-Breadth: 1") == :ok
-      assert {:error, %{reason: :max_breadth_exceeded, status_code: 440}} = validate.("Max-Breadth: 0")
+
+      assert {:error, %{reason: :max_breadth_exceeded, status_code: 440}} =
+               validate.("Max-Breadth: 0")
+
       assert {:error, %{status_code: 400, header: "Max-Breadth"}} = validate.("Max-Breadth: many")
     end
   end
 
   describe "§16.4" do
-    defp preprocess(method \\ "INVITE", uri, fields, via \\ "SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK1") do
+    defp preprocess(
+           method \\ "INVITE",
+           uri,
+           fields,
+           via \\ "SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bK1"
+         ) do
       {request, removed} = Proxy.preprocess_route(@proxy, request(method, uri, fields, via))
-      {start_line(request), uris(request, :route), for({_, uri, _} <- removed, do: to_string(uri))}
+
+      {start_line(request), uris(request, :route),
+       for({_, uri, _} <- removed, do: to_string(uri))}
     end
 
     test "the topmost Route goes if it is this element's, another one stays" do
-      assert preprocess("sip:bob@biloxi.com", "Route: <sip:192.0.2.1;lr>, <sip:p2.example.com;lr>") ==
-               {"INVITE sip:bob@biloxi.com SIP/2.0", ["sip:p2.example.com;lr"], ["sip:192.0.2.1;lr"]}
+      assert preprocess(
+               "sip:bob@biloxi.com",
+               "Route: <sip:192.0.2.1;lr>, <sip:p2.example.com;lr>"
+             ) ==
+               {"INVITE sip:bob@biloxi.com SIP/2.0", ["sip:p2.example.com;lr"],
+                ["sip:192.0.2.1;lr"]}
 
-      assert preprocess("sip:bob@biloxi.com", "Route: <sip:p2.example.com;lr>, <sip:192.0.2.1;lr>") ==
-               {"INVITE sip:bob@biloxi.com SIP/2.0", ["sip:p2.example.com;lr", "sip:192.0.2.1;lr"], []}
+      assert preprocess(
+               "sip:bob@biloxi.com",
+               "Route: <sip:p2.example.com;lr>, <sip:192.0.2.1;lr>"
+             ) ==
+               {"INVITE sip:bob@biloxi.com SIP/2.0",
+                ["sip:p2.example.com;lr", "sip:192.0.2.1;lr"], []}
     end
 
     test "both values of a proxy that bridges go (RFC 5658 §3)" do
-      assert preprocess("sip:bob@192.0.2.4", "Route: <sip:192.0.2.1:5060;transport=tcp;lr>, <sip:P1.example.com;lr>, <sip:p2.example.com;lr>") ==
+      assert preprocess(
+               "sip:bob@192.0.2.4",
+               "Route: <sip:192.0.2.1:5060;transport=tcp;lr>, <sip:P1.example.com;lr>, <sip:p2.example.com;lr>"
+             ) ==
                {"INVITE sip:bob@192.0.2.4 SIP/2.0", ["sip:p2.example.com;lr"],
                 ["sip:192.0.2.1:5060;transport=tcp;lr", "sip:P1.example.com;lr"]}
     end
 
     test "what a strict router has moved comes back (§16.12.1.2)" do
-      assert preprocess("BYE", "sip:192.0.2.1;lr", "Route: <sip:p3.middle.com>, <sip:callee@u2.rightprivatespace.com>") ==
+      assert preprocess(
+               "BYE",
+               "sip:192.0.2.1;lr",
+               "Route: <sip:p3.middle.com>, <sip:callee@u2.rightprivatespace.com>"
+             ) ==
                {"BYE sip:callee@u2.rightprivatespace.com SIP/2.0", ["sip:p3.middle.com"], []}
 
       assert preprocess("BYE", "sip:192.0.2.1;lr", "Route: <sip:callee@u2.rightprivatespace.com>") ==
@@ -211,7 +280,8 @@ defmodule Sippet.ProxyTest do
     end
 
     test "a request to this element itself is left alone: it has no lr, or no Route" do
-      assert preprocess("OPTIONS", "sip:192.0.2.1;lr", "") == {"OPTIONS sip:192.0.2.1;lr SIP/2.0", [], []}
+      assert preprocess("OPTIONS", "sip:192.0.2.1;lr", "") ==
+               {"OPTIONS sip:192.0.2.1;lr SIP/2.0", [], []}
 
       assert preprocess("OPTIONS", "sip:192.0.2.1", "Route: <sip:p3.middle.com;lr>") ==
                {"OPTIONS sip:192.0.2.1 SIP/2.0", ["sip:p3.middle.com;lr"], []}
@@ -221,7 +291,13 @@ defmodule Sippet.ProxyTest do
       tcp = "SIP/2.0/TCP pc33.atlanta.com;branch=z9hG4bK1"
       stripped = {"INVITE sip:bob@biloxi.com;user=phone SIP/2.0", [], []}
       assert preprocess("sip:bob@biloxi.com;maddr=192.0.2.1;user=phone", "") == stripped
-      assert preprocess("INVITE", "sip:bob@biloxi.com:5060;transport=tcp;maddr=192.0.2.1;user=phone", "", tcp) == stripped
+
+      assert preprocess(
+               "INVITE",
+               "sip:bob@biloxi.com:5060;transport=tcp;maddr=192.0.2.1;user=phone",
+               "",
+               tcp
+             ) == stripped
 
       for {uri, via} <- [
             {"sip:bob@biloxi.com;maddr=192.0.2.7", "SIP/2.0/UDP a;branch=z9hG4bK1"},
@@ -263,8 +339,12 @@ defmodule Sippet.ProxyTest do
 
     test "a user of this domain is looked up; nobody is a 404, no contact a 480" do
       request = request("INVITE", "sip:bob@biloxi.com")
-      assert {:error, %{status_code: 404}} = Proxy.determine_targets(@proxy, request, fn _ -> nil end)
-      assert {:error, %{status_code: 480}} = Proxy.determine_targets(@proxy, request, fn _ -> [] end)
+
+      assert {:error, %{status_code: 404}} =
+               Proxy.determine_targets(@proxy, request, fn _ -> nil end)
+
+      assert {:error, %{status_code: 480}} =
+               Proxy.determine_targets(@proxy, request, fn _ -> [] end)
     end
   end
 
@@ -272,38 +352,71 @@ defmodule Sippet.ProxyTest do
     test "steps 2, 3 and 8: Request-URI, Max-Forwards, Via" do
       request = request("MESSAGE", "sip:bob@biloxi.com", "Max-Forwards: 70")
       # §19.1.1: neither the parameter method nor headers belong into a Request-URI.
-      copy = Proxy.forward_request(@proxy, request, "sip:bob@192.0.2.4;method=INVITE;user=ip?Subject=x")
+      copy =
+        Proxy.forward_request(
+          @proxy,
+          request,
+          "sip:bob@192.0.2.4;method=INVITE;user=ip?Subject=x"
+        )
+
       assert start_line(copy) == "MESSAGE sip:bob@192.0.2.4;user=ip SIP/2.0"
       assert copy.headers.max_forwards == 69
-      assert [{{2, 0}, :udp, {"192.0.2.1", 5060}, %{"branch" => "z9hG4bK" <> _, "rport" => ""}}, theirs] = copy.headers.via
+
+      assert [
+               {{2, 0}, :udp, {"192.0.2.1", 5060}, %{"branch" => "z9hG4bK" <> _, "rport" => ""}},
+               theirs
+             ] = copy.headers.via
+
       assert theirs == via(request)
       assert copy.headers[:record_route] == nil
 
-      assert Proxy.forward_request(@proxy, request("MESSAGE", "sip:bob@biloxi.com"), "sip:bob@192.0.2.4").headers.max_forwards ==
+      assert Proxy.forward_request(
+               @proxy,
+               request("MESSAGE", "sip:bob@biloxi.com"),
+               "sip:bob@192.0.2.4"
+             ).headers.max_forwards ==
                70
     end
 
     test "step 8: each copy has a branch of its own, and all end in the same hash" do
       request = request("INVITE", "sip:bob@biloxi.com")
-      [a, b] = for host <- ["a", "b"], do: branch(Proxy.forward_request(@proxy, request, "sip:bob@#{host}.com"))
+
+      [a, b] =
+        for host <- ["a", "b"],
+            do: branch(Proxy.forward_request(@proxy, request, "sip:bob@#{host}.com"))
+
       assert a != b
       [[first, hash], [second, hash]] = Enum.map([a, b], &String.split(&1, "."))
       assert first != second
     end
 
     test "§16.11: the stateless branch is the same for repetitions and for what belongs together, and differs between requests" do
-      forward = &branch(Proxy.forward_request(@proxy, &1, "sip:bob@192.0.2.4", branch: :stateless))
+      forward =
+        &branch(Proxy.forward_request(@proxy, &1, "sip:bob@192.0.2.4", branch: :stateless))
+
       invite = request("INVITE", "sip:bob@192.0.2.4")
       assert forward.(invite) == forward.(invite)
       assert forward.(invite) == forward.(request("ACK", "sip:bob@192.0.2.4"))
-      other = request("INVITE", "sip:bob@192.0.2.4", "", "SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bKother")
+
+      other =
+        request(
+          "INVITE",
+          "sip:bob@192.0.2.4",
+          "",
+          "SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bKother"
+        )
+
       assert forward.(invite) != forward.(other)
       assert "z9hG4bK" <> _ = forward.(invite)
 
       # RFC 2543: no magic cookie, and the branch says nothing.
       old = &request(&1, &2, "", "SIP/2.0/UDP pc33.atlanta.com;branch=1")
-      assert forward.(old.("INVITE", "sip:bob@192.0.2.4")) == forward.(old.("ACK", "sip:bob@192.0.2.4"))
-      assert forward.(old.("INVITE", "sip:bob@192.0.2.4")) != forward.(old.("INVITE", "sip:bob@192.0.2.5"))
+
+      assert forward.(old.("INVITE", "sip:bob@192.0.2.4")) ==
+               forward.(old.("ACK", "sip:bob@192.0.2.4"))
+
+      assert forward.(old.("INVITE", "sip:bob@192.0.2.4")) !=
+               forward.(old.("INVITE", "sip:bob@192.0.2.5"))
     end
 
     test "step 4: Record-Route is before those of other proxies and has lr" do
@@ -313,8 +426,11 @@ defmodule Sippet.ProxyTest do
     end
 
     test "step 4: a request that leaves by another transport has two, topmost the side it leaves by (RFC 5658 §3.1)" do
-      wss = request("INVITE", "sip:bob@biloxi.com", "", "SIP/2.0/WS df7jal.invalid;branch=z9hG4bK1")
-      copy = Proxy.forward_request(@proxy, wss, "sip:bob@192.0.2.4;transport=tcp", record_route: true)
+      wss =
+        request("INVITE", "sip:bob@biloxi.com", "", "SIP/2.0/WS df7jal.invalid;branch=z9hG4bK1")
+
+      copy =
+        Proxy.forward_request(@proxy, wss, "sip:bob@192.0.2.4;transport=tcp", record_route: true)
 
       assert uris(copy, :record_route) == [
                "sip:192.0.2.1:5060;transport=tcp;lr",
@@ -325,7 +441,14 @@ defmodule Sippet.ProxyTest do
     end
 
     test "step 4: to a sips URI it is a sips URI" do
-      tls = request("INVITE", "sips:bob@biloxi.com", "", "SIP/2.0/TLS pc33.atlanta.com;branch=z9hG4bK1")
+      tls =
+        request(
+          "INVITE",
+          "sips:bob@biloxi.com",
+          "",
+          "SIP/2.0/TLS pc33.atlanta.com;branch=z9hG4bK1"
+        )
+
       copy = Proxy.forward_request(@proxy, tls, "sips:bob@192.0.2.4", record_route: true)
       assert uris(copy, :record_route) == ["sips:p1.example.com:5061;lr"]
       assert {{2, 0}, :tls, {"p1.example.com", 5061}, _} = via(copy)
@@ -334,14 +457,25 @@ defmodule Sippet.ProxyTest do
     test "a flow has the protocol that its target tells" do
       flow = %Sippet.Flow{transport: 3, connection: 7, remote: {{192, 0, 2, 4}, 4711}}
       target = Target.new("sip:bob@df7jal.invalid;transport=ws", target: flow, protocol: :ws)
-      copy = Proxy.forward_request(@proxy, request("INVITE", "sip:bob@biloxi.com"), target, record_route: true)
+
+      copy =
+        Proxy.forward_request(@proxy, request("INVITE", "sip:bob@biloxi.com"), target,
+          record_route: true
+        )
+
       assert copy.target == flow
       assert {{2, 0}, :ws, {"192.0.2.1", 8080}, _} = via(copy)
-      assert uris(copy, :record_route) == ["sip:192.0.2.1:8080;transport=ws;lr", "sip:192.0.2.1:5060;lr"]
+
+      assert uris(copy, :record_route) == [
+               "sip:192.0.2.1:8080;transport=ws;lr",
+               "sip:192.0.2.1:5060;lr"
+             ]
     end
 
     test "the Path of a registration goes before the request's own Route (RFC 3327 §5.3)" do
-      target = Target.new("sip:bob@192.0.2.4", route: [{"", URI.parse!("sip:edge.example.com;lr"), %{}}])
+      target =
+        Target.new("sip:bob@192.0.2.4", route: [{"", URI.parse!("sip:edge.example.com;lr"), %{}}])
+
       request = request("INVITE", "sip:bob@biloxi.com", "Route: <sip:p2.example.com;lr>")
       copy = Proxy.forward_request(@proxy, request, target)
       assert uris(copy, :route) == ["sip:edge.example.com;lr", "sip:p2.example.com;lr"]
@@ -349,7 +483,13 @@ defmodule Sippet.ProxyTest do
     end
 
     test "step 6: before a strict router the Request-URI goes to the end of Route, and the request to that router" do
-      request = request("INVITE", "sip:bob@biloxi.com", "Route: <sip:p2.example.com;transport=tcp>, <sip:p3.example.com;lr>")
+      request =
+        request(
+          "INVITE",
+          "sip:bob@biloxi.com",
+          "Route: <sip:p2.example.com;transport=tcp>, <sip:p3.example.com;lr>"
+        )
+
       copy = Proxy.forward_request(@proxy, request, "sip:bob@192.0.2.4")
       assert start_line(copy) == "INVITE sip:p2.example.com;transport=tcp SIP/2.0"
       assert uris(copy, :route) == ["sip:p3.example.com;lr", "sip:bob@192.0.2.4"]
@@ -359,19 +499,29 @@ defmodule Sippet.ProxyTest do
     test "Max-Breadth: 60 where there was none, never more than allowed, what is asked for (RFC 5393 §5.3.3)" do
       breadth = fn fields, options ->
         request = request("INVITE", "sip:bob@biloxi.com", fields)
-        Proxy.forward_request(@proxy, request, "sip:bob@192.0.2.4", options).headers["Max-Breadth"]
+
+        Proxy.forward_request(@proxy, request, "sip:bob@192.0.2.4", options).headers[
+          "Max-Breadth"
+        ]
       end
 
       assert breadth.("", []) == ["60"]
       assert breadth.("Max-Breadth: 7", []) == ["7"]
       assert breadth.("Max-Breadth: 700", []) == ["60"]
       assert breadth.("Max-Breadth: 7", max_breadth: 3) == ["3"]
-      ack = Proxy.forward_request(@proxy, request("ACK", "sip:bob@biloxi.com"), "sip:bob@192.0.2.4")
+
+      ack =
+        Proxy.forward_request(@proxy, request("ACK", "sip:bob@biloxi.com"), "sip:bob@192.0.2.4")
+
       refute Message.has_header?(ack, "Max-Breadth")
     end
 
     test "the rest goes on as it came, body and unknown fields too" do
-      request = %{request("MESSAGE", "sip:bob@biloxi.com", "X-Vendor: 1\r\nSubject: hello") | body: "hi"}
+      request = %{
+        request("MESSAGE", "sip:bob@biloxi.com", "X-Vendor: 1\r\nSubject: hello")
+        | body: "hi"
+      }
+
       copy = Proxy.forward_request(@proxy, request, "sip:bob@192.0.2.4")
       changed = [:via, :max_forwards, "Max-Breadth"]
       assert Map.drop(copy.headers, changed) == Map.drop(request.headers, changed)
