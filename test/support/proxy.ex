@@ -52,4 +52,39 @@ defmodule Sippet.Test.Proxy do
       end
     end
   end
+
+  @doc """
+  A core that forwards what comes to a stack, by a server of this name; `lookup` is that of
+  `Sippet.Proxy.determine_targets/3`, `options` those of `Sippet.Proxy.Server.forward/5`.
+  """
+  def core(stack, server, proxy, lookup, options \\ [record_route: true]) do
+    Sippet.Test.Core.register(stack, fn
+      :request, %{start_line: %{method: :ack}} = ack, nil ->
+        {ack, _own} = Proxy.preprocess_route(proxy, ack)
+        Proxy.Server.forward_ack(server, ack)
+
+      :request, %{start_line: %{method: :cancel}} = cancel, key ->
+        Proxy.Server.cancel(server, cancel, key)
+
+      :request, request, key ->
+        {request, _own} = Proxy.preprocess_route(proxy, request)
+
+        with :ok <- Proxy.validate_request(proxy, request),
+             {:ok, targets} <- Proxy.determine_targets(proxy, request, lookup) do
+          Proxy.Server.forward(server, request, key, targets, options)
+        else
+          {:ok, :final_recipient} -> Sippet.send(stack, Message.to_response(request, 200))
+          {:error, error} -> Sippet.send(stack, Proxy.refuse(proxy, request, error))
+        end
+
+      :response, response, key ->
+        Proxy.Server.handle_response(server, response, key)
+
+      :error, reason, key ->
+        Proxy.Server.handle_error(server, reason, key)
+
+      :flow_closed, _flow, _reason ->
+        :ok
+    end)
+  end
 end
