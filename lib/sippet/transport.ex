@@ -30,7 +30,7 @@ defmodule Sippet.Transport do
       end
   """
 
-  alias Sippet.{Router, Stack}
+  alias Sippet.{Flow, Router, Stack, TransportError}
   alias Sippet.Transport.Table
 
   @enforce_keys [:id, :sippet, :module, :handle, :protocol, :reliable, :address, :pid]
@@ -108,7 +108,15 @@ defmodule Sippet.Transport do
   @callback transmit(handle, connection :: pos_integer, remote, data :: binary, transaction) ::
               :ok | {:error, reason :: term}
 
-  @optional_callbacks connect: 3, connected?: 2, transmit: 5
+  @doc """
+  Keeps a flow alive, as `Sippet.keep_alive/3` says; `options` are validated. Optional.
+
+  Never blocks for long. A flow that fails from then on is told to the core by `c:Sippet.Core.flow_closed/2`.
+  """
+  @callback keep_alive(t, connection :: non_neg_integer, remote, options :: map) ::
+              :ok | {:error, reason :: term}
+
+  @optional_callbacks connect: 3, connected?: 2, transmit: 5, keep_alive: 4
 
   @doc """
   Makes a transport of the stack known. It is forgotten when its process ends.
@@ -163,6 +171,26 @@ defmodule Sippet.Transport do
   """
   @spec monitor(Sippet.sippet()) :: reference
   def monitor(sippet), do: Table.monitor(Stack.fetch!(sippet))
+
+  @doc false
+  @spec keep_alive(Stack.t(), Flow.t(), map) :: :ok | {:error, TransportError.t()}
+  def keep_alive(stack, %Flow{remote: {ip, port}} = flow, options) do
+    with {:ok, %{module: module} = transport} <- fetch(stack, flow.transport),
+         true <- function_exported?(module, :keep_alive, 4) || {:not_supported, transport},
+         {:error, reason} <- module.keep_alive(transport, flow.connection, flow.remote, options) do
+      {:error,
+       %TransportError{reason: reason, protocol: transport.protocol, address: ip, port: port}}
+    else
+      :ok ->
+        :ok
+
+      :error ->
+        {:error, %TransportError{reason: :transport_closed}}
+
+      {reason, %{protocol: protocol}} ->
+        {:error, %TransportError{reason: reason, protocol: protocol}}
+    end
+  end
 
   @doc false
   @spec all(Stack.t()) :: [t]

@@ -7,7 +7,7 @@ defmodule Sippet.Transport.Connection do
   use GenServer, restart: :temporary, shutdown: 2_000
 
   alias Sippet.{Native, Router, Stack, Transport}
-  alias Sippet.Transport.{Connections, Handshake, Socket}
+  alias Sippet.Transport.{Connections, Handshake, KeepAlive, Socket}
 
   # An acceptor that dies before it has handed over its socket takes that with it.
   @socket_wait_ms 5_000
@@ -33,6 +33,7 @@ defmodule Sippet.Transport.Connection do
                 codec: nil,
                 active_ms: nil,
                 heard_ms: nil,
+                keep_alive: nil,
                 deadline: nil,
                 deadline_timer: nil,
                 used: false,
@@ -144,6 +145,18 @@ defmodule Sippet.Transport.Connection do
 
   def handle_info(:silence, state), do: ask(state, now() - state.heard_ms)
 
+  # Somebody relies on this flow: the core is to be told of its end, whether messages came by it or not.
+  def handle_info({:keep_alive, options}, %{broken: false} = state),
+    do: {:noreply, %{state | keep_alive: KeepAlive.start(state.keep_alive, options), used: true}}
+
+  def handle_info(
+        {:timeout, timer, :keep_alive},
+        %{keep_alive: %{timer: timer}, broken: false} = state
+      ) do
+    {act, keep_alive} = KeepAlive.handle_timeout(state.keep_alive, state.deadline != nil)
+    keep_alive(act, %{state | keep_alive: keep_alive})
+  end
+
   def handle_info(:deadline, state) do
     state = %{state | deadline_timer: nil}
 
@@ -247,6 +260,20 @@ defmodule Sippet.Transport.Connection do
     end
   end
 
+  defp keep_alive(:wait, state), do: {:noreply, state}
+
+  defp keep_alive(:ping, state) do
+    case Socket.send(state.socket, state.shared.codec.ping(state.codec)) do
+      :ok -> {:noreply, state}
+      {:error, reason} -> slow_or_closed(state, reason)
+    end
+  end
+
+  defp keep_alive(:failed, state) do
+    Connections.count(state.shared.table, :keep_alive_failures)
+    close(state, :keep_alive_timeout)
+  end
+
   # One timer at a time; what it finds changed it is started again for.
   defp keep_deadline(%{deadline_timer: nil} = state, deadline) when deadline != nil do
     timer = Process.send_after(self(), :deadline, deadline, abs: true)
@@ -258,7 +285,14 @@ defmodule Sippet.Transport.Connection do
   defp receive_bytes(data, %{broken: false} = state) do
     now = now()
     {frames, deadline} = state.shared.codec.push(state.codec, data, now)
-    take(frames, keep_deadline(%{state | active_ms: now, heard_ms: now}, deadline))
+    keep_alive = KeepAlive.handle_received(state.keep_alive, :pong in frames)
+    state = %{state | active_ms: now, heard_ms: now, keep_alive: keep_alive}
+
+    with {:noreply, state} <- take(frames, keep_deadline(state, deadline)) do
+      if KeepAlive.overdue?(state.keep_alive, deadline != nil),
+        do: keep_alive(:failed, state),
+        else: {:noreply, state}
+    end
   end
 
   defp receive_bytes(_data, state), do: {:noreply, state}
@@ -460,7 +494,15 @@ defmodule Sippet.Transport.Connection do
 
   # In the words of `t:Sippet.TransportError.reason/0`.
   defp transport_reason(why)
-       when why in [:closed, :idle_timeout, :message_timeout, :broken, :shutdown, :killed],
+       when why in [
+              :closed,
+              :idle_timeout,
+              :keep_alive_timeout,
+              :message_timeout,
+              :broken,
+              :shutdown,
+              :killed
+            ],
        do: :connection_closed
 
   defp transport_reason(why), do: why

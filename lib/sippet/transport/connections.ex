@@ -27,6 +27,7 @@ defmodule Sippet.Transport.Connections do
     :broken_streams,
     :message_timeouts,
     :idle_timeouts,
+    :keep_alive_failures,
     :slow_readers,
     :pings,
     :http_requests,
@@ -170,6 +171,15 @@ defmodule Sippet.Transport.Connections do
     :ets.member(table, connection)
   rescue
     ArgumentError -> false
+  end
+
+  @doc "Has a connection's process keep it alive, by these options. Never blocks."
+  @spec keep_alive(handle, pos_integer, map) :: :ok | {:error, :connection_closed}
+  def keep_alive({table, _, _, _}, connection, options) do
+    Kernel.send(:ets.lookup_element(table, connection, 2), {:keep_alive, options})
+    :ok
+  rescue
+    ArgumentError -> {:error, :connection_closed}
   end
 
   @doc "A process for a connection that was accepted; it waits for `{:socket, socket}`."

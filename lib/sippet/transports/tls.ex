@@ -105,6 +105,10 @@ defmodule Sippet.Transports.TLS do
   defdelegate connected?(handle, connection), to: Connections
 
   @impl Sippet.Transport
+  def keep_alive(transport, connection, _remote, options),
+    do: Connections.keep_alive(transport.handle, connection, options)
+
+  @impl Sippet.Transport
   defdelegate transmit(handle, connection, remote, data, transaction), to: Connections
 
   @impl Sippet.Transport
