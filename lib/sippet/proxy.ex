@@ -71,14 +71,15 @@ defmodule Sippet.Proxy do
   @typedoc """
   An option of `forward_request/4`:
 
-    * `:record_route` - true to stay in the path of the dialog that the request makes, or URIs to do so by, topmost first;
-      default false
+    * `:record_route` - true to stay in the path of the dialog that the request makes; a pair of user parts, strings or nil, to
+      do so with one value for each side, `{leaving_by, came_by}`, flow tokens for instance (RFC 5626 §5.3); or URIs, topmost
+      first; default false
     * `:max_breadth` - how many branches the copy may have in its turn; default all that the request may have
     * `:branch` - `:stateful`, a new one, the default; `:stateless`, the same for each repetition of the request, as for an
       ACK; or the branch itself
   """
   @type forward_option ::
-          {:record_route, boolean | [URI.t()]}
+          {:record_route, boolean | {String.t() | nil, String.t() | nil} | [URI.t()]}
           | {:max_breadth, pos_integer}
           | {:branch, :stateful | :stateless | String.t()}
 
@@ -286,8 +287,7 @@ defmodule Sippet.Proxy do
   @spec warn(Message.response(), t, String.t()) :: Message.response()
   def warn(%Message{} = response, %__MODULE__{} = proxy, text) do
     {host, port} = Route.interface(proxy, proxy.default)
-    host = if String.contains?(host, ":"), do: "[#{host}]", else: host
-    Message.put_header_back(response, :warning, {399, "#{host}:#{port}", text})
+    Message.put_header_back(response, :warning, {399, Route.authority(host, port), text})
   end
 
   @doc """
@@ -423,19 +423,23 @@ defmodule Sippet.Proxy do
   defp record_route(copy, _proxy, _request, _protocol, false), do: copy
 
   defp record_route(copy, proxy, request, protocol, true) do
-    # Whether it is secure is told by the copy, whose Request-URI and Route count (§16.6, step 4).
-    uris =
-      Route.record_routes(
-        proxy,
-        %{copy | headers: Map.put(copy.headers, :via, request.headers.via)},
-        protocol
-      )
-
+    uris = copy |> of_both_sides(proxy, request, protocol) |> Enum.dedup()
     add_record_route(copy, uris)
+  end
+
+  defp record_route(copy, proxy, request, protocol, {leaving_by, came_by}) do
+    [leaving, came] = of_both_sides(copy, proxy, request, protocol)
+    add_record_route(copy, [%{leaving | userinfo: leaving_by}, %{came | userinfo: came_by}])
   end
 
   defp record_route(copy, _proxy, _request, _protocol, uris) when is_list(uris),
     do: add_record_route(copy, uris)
+
+  # Whether they are secure is told by the copy, whose Request-URI and Route count (§16.6, step 4).
+  defp of_both_sides(copy, proxy, request, protocol) do
+    [{_version, incoming, _sent_by, _parameters} | _] = request.headers.via
+    for protocol <- [protocol, incoming], do: Route.record_route(proxy, copy, protocol)
+  end
 
   @doc """
   Puts a value before all others of Record-Route, or several (RFC 3261 §16.6, step 4).

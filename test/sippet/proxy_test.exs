@@ -440,6 +440,23 @@ defmodule Sippet.ProxyTest do
       assert {{2, 0}, :tcp, {"192.0.2.1", 5060}, _} = via(copy)
     end
 
+    test "step 4: with user parts there is a value for each side, though both are the same transport (RFC 5626 §5.3)" do
+      request = request("INVITE", "sip:bob@biloxi.com")
+
+      copy =
+        Proxy.forward_request(@proxy, request, "sip:bob@192.0.2.4", record_route: {"out", "in"})
+
+      assert uris(copy, :record_route) == [
+               "sip:out@192.0.2.1:5060;lr",
+               "sip:in@192.0.2.1:5060;lr"
+             ]
+
+      copy =
+        Proxy.forward_request(@proxy, request, "sip:bob@192.0.2.4", record_route: {nil, "in"})
+
+      assert uris(copy, :record_route) == ["sip:192.0.2.1:5060;lr", "sip:in@192.0.2.1:5060;lr"]
+    end
+
     test "step 4: to a sips URI it is a sips URI" do
       tls =
         request(

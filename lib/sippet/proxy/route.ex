@@ -116,14 +116,10 @@ defmodule Sippet.Proxy.Route do
     if is_map_key(proxy.interfaces, protocol), do: protocol, else: proxy.default
   end
 
-  @doc "Values of Record-Route for a request that came by one protocol and leaves by another: topmost the side it leaves by."
-  @spec record_routes(Proxy.t(), Message.request(), Message.protocol()) :: [URI.t()]
-  def record_routes(proxy, request, outgoing) do
-    [{_version, incoming, _sent_by, _parameters} | _] = request.headers.via
-    scheme = if secure?(request), do: "sips", else: "sip"
-
-    for(protocol <- [outgoing, incoming], do: uri(proxy, scheme, protocol)) |> Enum.dedup()
-  end
+  @doc "A value of Record-Route for a request: how this element is reached by a protocol."
+  @spec record_route(Proxy.t(), Message.request(), Message.protocol()) :: URI.t()
+  def record_route(proxy, request, protocol),
+    do: uri(proxy, if(secure?(request), do: "sips", else: "sip"), protocol)
 
   # §16.6, step 4.
   defp secure?(%{start_line: %{request_uri: %URI{scheme: "sips"}}}), do: true
@@ -134,16 +130,20 @@ defmodule Sippet.Proxy.Route do
   # The port is always written: what stands for it otherwise depends on the protocol (RFC 7118 §5.2.4).
   defp uri(proxy, scheme, protocol) do
     {host, port} = interface(proxy, protocol)
-    written = if String.contains?(host, ":"), do: "[#{host}]", else: host
 
     %URI{
       scheme: scheme,
       host: host,
       port: port,
-      authority: "#{written}:#{port}",
+      authority: authority(host, port),
       parameters: transport(scheme, protocol) <> ";lr"
     }
   end
+
+  @doc "Host and port as text."
+  @spec authority(String.t(), :inet.port_number()) :: String.t()
+  def authority(host, port),
+    do: if(String.contains?(host, ":"), do: "[#{host}]:#{port}", else: "#{host}:#{port}")
 
   defp transport("sips", protocol) when protocol in [:ws, :wss], do: ";transport=ws"
   defp transport("sips", _protocol), do: ""
