@@ -22,6 +22,9 @@
   # Whether requests from users of these domains, and to other domains, need credentials.
   authenticate: true,
 
+  # Whether the uri of credentials has to be the Request-URI (RFC 7616 §3.4.6). SIPp's is not.
+  check_uri: true,
+
   # Seconds that a registration may last.
   expires: [min: 60, default: 3600, max: 7200],
 

@@ -9,7 +9,7 @@ defmodule Sippet.Integration.SipServerTest do
   @directory Path.expand("../../examples/sip_server", __DIR__)
 
   test "the example server compiles without a warning, and its tests pass" do
-    assert run(["compile", "--warnings-as-errors"]) =~ ""
+    run(["compile", "--warnings-as-errors"])
     assert run(["test"]) =~ ~r/ tests, 0 failures|Result: \d+ passed/
   end
 

@@ -35,6 +35,7 @@ defmodule SipServer do
     users: nil,
     authenticate: true,
     algorithms: ["MD5"],
+    check_uri: true,
     expires: [min: 60, default: 3600, max: 7200],
     location: SipServer.Location.ETS,
     stack: [],
@@ -77,6 +78,7 @@ defmodule SipServer do
      realm: config.realm,
      status_code: status_code,
      algorithms: config.algorithms,
+     check_uri: config.check_uri,
      credentials: &SipServer.Users.credentials/2}
   end
 

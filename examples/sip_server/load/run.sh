@@ -55,7 +55,7 @@ mix run --no-start -e '
 ' "$users" "$work"
 
 cat >"$work/config.exs" <<EOF
-[domains: ["sip.example.com"], transports: [udp: $server], users: "$work/users.txt", drain_ms: 10_000]
+[domains: ["sip.example.com"], transports: [udp: $server], users: "$work/users.txt", check_uri: false, drain_ms: 10_000]
 EOF
 
 SIP_SERVER_CONFIG="$work/config.exs" timeout --kill-after=30 600 mix run --no-halt >"$work/server.out" 2>&1 &
@@ -112,6 +112,7 @@ status=0
 exec_sipp call -m "$calls" -r "$rate" -l "$((rate * 20))" -p "$from" -inf "$work/call.csv" "127.0.0.1:$server" &
 wait "$!" || status=$?
 judge call "$status" "$calls"
+[ "$failed" = 0 ] || kill "$phones_pid"
 status=0
 wait "$phones_pid" || status=$?
 judge phones "$status" "$calls"
