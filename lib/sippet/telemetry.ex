@@ -73,7 +73,8 @@ defmodule Sippet.Telemetry do
     * `key`, `role` - the key of the transaction, as its core has it, and `:client` or `:server`
     * `core`, `callback` - the module, and `:receive_request`, `:receive_response` or `:receive_error`
     * `kind`, `stacktrace` - as in `catch`
-    * `limit` - `:max_transactions`, or one of `:limits` of `Sippet.start_link/1`
+    * `limit` - `:max_transactions`, or one of `:limits` of `Sippet.start_link/1`; of a transport `:max_connections` or
+      `:max_connections_per_peer`, for each connection that was refused
     * `reason` - why:
       * of a received message: nil, or why it was rejected or refused, which an event of its own tells next
       * of a rejected message, a `t:Sippet.ParseError.reason/0`; `:method_mismatch`, its CSeq has another method; `:broken`, the

@@ -50,7 +50,7 @@ defmodule Sippet.Telemetry.Report do
       Telemetry.execute([:sippet, :message, :rejected], %{bytes: byte_size(data)}, metadata)
     end
 
-    limit(stack, reason)
+    met(stack, reason)
   end
 
   def received(stack, transport, remote, _data, [{:report, :refused, reason} | _]) do
@@ -59,7 +59,7 @@ defmodule Sippet.Telemetry.Report do
       Telemetry.execute([:sippet, :request, :refused], %{}, metadata)
     end
 
-    limit(stack, reason)
+    met(stack, reason)
   end
 
   def received(_stack, _transport, _remote, _data, []), do: :ok
@@ -68,13 +68,16 @@ defmodule Sippet.Telemetry.Report do
   defp reason([{:report, :refused, reason} | _]), do: reason
   defp reason([]), do: nil
 
-  defp limit(stack, reason) do
-    with %{^reason => limit} <- @limits,
-         true <- Telemetry.listens?([:sippet, :limit, :reached]) do
-      Telemetry.execute([:sippet, :limit, :reached], %{}, %{stack: stack.name, limit: limit})
-    else
-      _nobody -> :ok
-    end
+  defp met(stack, reason) do
+    with %{^reason => limit} <- @limits, do: limit(stack, limit), else: (_other -> :ok)
+  end
+
+  @doc "A limit was met, of the stack or of one of its transports."
+  @spec limit(Stack.t(), atom) :: :ok
+  def limit(stack, limit) do
+    if Telemetry.listens?([:sippet, :limit, :reached]),
+      do: Telemetry.execute([:sippet, :limit, :reached], %{}, %{stack: stack.name, limit: limit}),
+      else: :ok
   end
 
   @doc "What the engine tells of a transaction."
