@@ -387,7 +387,6 @@ defmodule Sippet.Integration.StreamTest do
         assert_receive {^stack, :flow_closed, ^flow, :send_queue_full}
       end
 
-      # The system, which is told the same time, looks at the next of its probes, a second later, and calls it closed.
       test "a peer that does not read loses its connection", context do
         stack = stack(context, [], send_queue_bytes: 65_536, send_timeout: 2_000)
         peer = connect(stack, context, socket: [recbuf: 4_096])
