@@ -11,7 +11,17 @@ defmodule Sippet.Transport.Listener do
   use Supervisor
 
   alias Sippet.TransportError
-  alias Sippet.Transport.{Acceptor, Connections, Credentials, Framer, Options, Socket, WebSocket}
+
+  alias Sippet.Transport.{
+    Acceptor,
+    Connections,
+    Credentials,
+    Framer,
+    Options,
+    Proxy,
+    Socket,
+    WebSocket
+  }
 
   # What processes of connections are given; keys and certificates stay in the table.
   @shared_options [
@@ -26,6 +36,7 @@ defmodule Sippet.Transport.Listener do
     :send_queue_bytes,
     :buffer,
     :recbuf,
+    :proxy,
     # Of a WebSocket.
     :paths,
     :origins,
@@ -55,7 +66,7 @@ defmodule Sippet.Transport.Listener do
         {:buffer, 16_384, :bytes, "bytes that are read at once"},
         {:recbuf, nil, {:optional, :bytes},
          "bytes of receive buffer of the system; by default what the system finds right"}
-      ]
+      ] ++ Proxy.option()
   end
 
   @doc """
@@ -76,7 +87,7 @@ defmodule Sippet.Transport.Listener do
   def child_spec(module, options) do
     %{
       id: {module, options[:name], options[:address], options[:port]},
-      start: {module, :start_link, [options]},
+      start: {module, :start_link, [Proxy.conceal_options(options)]},
       type: :supervisor
     }
   end
