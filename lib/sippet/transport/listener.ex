@@ -139,13 +139,8 @@ defmodule Sippet.Transport.Listener do
   defp codec(protocol) when protocol in [:ws, :wss], do: WebSocket
   defp codec(_stream), do: Framer
 
-  defp open(options) do
-    :gen_tcp.listen(
-      options.port,
-      [ip: options.ip, reuseaddr: true, backlog: options.backlog] ++
-        Socket.options(options.ip, options)
-    )
-  end
+  defp open(options),
+    do: :gen_tcp.listen(options.port, Socket.listen_options(options.ip, options))
 
   # Where the stack stays away for good the connections process ends, and the transport with it.
   defp flags,
