@@ -96,7 +96,7 @@ defmodule Sippet.Integration.WebSocketTest do
       assert info(stack).counters.broken_streams == 0
     end
 
-    test "has the source address in received and rport (RFC 7118 §5.2.3)" do
+    test "has the source address in received and rport (RFC 7118 §5.3)" do
       stack = stack()
       peer = connect(stack)
       via = "SIP/2.0/WS df7jal23ls0d.invalid;branch=z9hG4bK#{Wire.unique()};rport"
@@ -597,7 +597,7 @@ defmodule Sippet.Integration.WebSocketTest do
       {peer, register}
     end
 
-    test "is reached by its flow, and by no other way (RFC 7118 §5)" do
+    test "is reached by its flow, and by no other way (RFC 7118 B.1)" do
       stack = stack()
       {peer, register} = register(stack)
       [{_name, contact, _parameters}] = register.headers.contact

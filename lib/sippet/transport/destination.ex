@@ -136,7 +136,7 @@ defmodule Sippet.Transport.Destination do
   # A host from the network may be any bytes.
   defp parse_address(text), do: text |> :binary.bin_to_list() |> :inet.parse_strict_address()
 
-  # Nobody has it (RFC 6761 §6.4), and a telephone in a page says so of itself (RFC 7118 §5): its flow leads to it.
+  # Nobody has it (RFC 6761 §6.4), and a telephone in a page says so of itself (RFC 7118 B.1): its flow leads to it.
   defp resolve(host, family) do
     if host
        |> String.downcase(:ascii)
@@ -152,7 +152,7 @@ defmodule Sippet.Transport.Destination do
 
   defp ask(host, family), do: host |> :binary.bin_to_list() |> :inet.getaddr(family)
 
-  # §26.2.1: sips is TLS hop by hop; over WebSocket its URI has transport=ws all the same (RFC 7118 §5.2.2). Else the URI's
+  # §26.2.1: sips is TLS hop by hop; over WebSocket its URI has transport=ws all the same (RFC 7118 §5.5). Else the URI's
   # parameter, else what the Via says.
   defp protocol(%URI{scheme: "sips", parameters: parameters}, _request) do
     case transport(parameters) do
@@ -172,7 +172,7 @@ defmodule Sippet.Transport.Destination do
     end
   end
 
-  # The default is that of the transport (§19.1.2, RFC 7118 §5.2.4), as long as no port was written.
+  # The default is that of the transport (§19.1.2, RFC 7118 §5.5), as long as no port was written.
   defp port(%URI{scheme: scheme, port: port, authority: authority}, protocol) do
     written? = is_binary(authority) and String.ends_with?(authority, ":#{port}")
 
