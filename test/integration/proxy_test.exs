@@ -157,6 +157,7 @@ defmodule Sippet.Integration.ProxyTest do
     {:http_connect, [{1, "HTTP/1.1 503 Service Unavailable\r\n\r\n"}], {:http, 503}},
     {:http_connect, [{1, "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"}], {:http, 302}},
     {:http_connect, [{1, "HTTP/1.1 407 Say Please\r\n\r\n"}], :authentication},
+    {:http_connect, [{1, "HTTP/1.0 401 Unauthorized\r\n\r\n"}], :authentication},
     {:http_connect, [{1, "HTTP/2.0 200 OK\r\n\r\n"}], :malformed},
     {:http_connect, [{1, "HTTP/1.1 2000 OK\r\n\r\n"}], :malformed},
     {:http_connect, [{1, "HTTP/1.1 200 OK\r\nVia : x\r\n\r\n"}], :malformed},

@@ -156,7 +156,8 @@ defmodule Sippet.Integration.StreamTest do
       test "an IPv6 address is a destination as any other, and asks for a transport of IPv6",
            context do
         stack = stack(context, [], address: {"::1", :inet6})
-        listener = StreamPeer.listen([ip: {0, 0, 0, 0, 0, 0, 0, 1}, socket: [:inet6]] ++ context.listen)
+        six = [ip: {0, 0, 0, 0, 0, 0, 0, 1}, socket: [:inet6]]
+        listener = StreamPeer.listen(six ++ [tls: context.listen, ws: context.ws])
         request = outgoing(:options, listener, %{context | host: "::1"})
         task = Task.async(fn -> Sippet.send(stack, request) end)
         peer = StreamPeer.accept(listener)
@@ -165,7 +166,10 @@ defmodule Sippet.Integration.StreamTest do
         assert_receive {^stack, :response, %{start_line: %{status_code: 200}}, _key}
 
         assert {:error, %TransportError{reason: :no_transport}} =
-                 Sippet.send(stack(context), outgoing(:options, listener, %{context | host: "::1"}))
+                 Sippet.send(
+                   stack(context),
+                   outgoing(:options, listener, %{context | host: "::1"})
+                 )
       end
 
       test "requests to one destination share a connection, also while it is made (§18)",
@@ -555,7 +559,7 @@ defmodule Sippet.Integration.StreamTest do
 
   defp side(:tls, %{server: server, client: client}) do
     # An address has to be in the certificate of the peer.
-    peers = Certificates.chains(server: [ip: <<127, 0, 0, 1>>])
+    peers = Certificates.chains(server: [ip: <<127, 0, 0, 1>>, ip: <<0::120, 1>>])
 
     [
       protocol: :tls,

@@ -17,7 +17,8 @@ defmodule Interop.Agent do
 
     transports =
       for protocol <- protocols do
-        {@modules[protocol], [name: @stack, port: 0, address: "127.0.0.1"] ++ own(protocol, options)}
+        {@modules[protocol],
+         [name: @stack, port: 0, address: "127.0.0.1"] ++ own(protocol, options)}
       end
 
     Supervisor.start_link([{Sippet, name: @stack, core: __MODULE__} | transports],
@@ -144,7 +145,15 @@ defmodule Interop.Agent do
     {host, port} = sent_by(protocol)
     # There is no transport=wss (RFC 7118 §5.2).
     name = if protocol == :wss, do: :ws, else: protocol
-    uri = %URI{scheme: "sip", userinfo: user, host: host, port: port, parameters: ";transport=#{name}"}
+
+    uri = %URI{
+      scheme: "sip",
+      userinfo: user,
+      host: host,
+      port: port,
+      parameters: ";transport=#{name}"
+    }
+
     [{"", uri, %{}}]
   end
 

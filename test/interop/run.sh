@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 
 mix compile
 failed=0
-for name in sipp sipsak openssl kamailio javascript nsd; do
+for name in sipp sipsak openssl kamailio javascript proxies nsd; do
   bash "test/interop/$name.sh" || {
     failed=1
     echo "FAILED  -    test/interop/$name.sh"

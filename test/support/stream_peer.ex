@@ -17,7 +17,7 @@ defmodule Sippet.Test.StreamPeer do
 
   @doc """
   Connects to `{ip, port}`. `:tls` are options of :ssl, without it TCP; `:ws` is the path of a WebSocket, without it there
-  is none; `:from` is the address to come from.
+  is none; `:from` is the address to come from; `:deadline_ms` is for all of it.
   """
   def connect({ip, port} = address, options \\ []) do
     peer = connect_stream({ip, port}, options)
@@ -27,7 +27,8 @@ defmodule Sippet.Test.StreamPeer do
   defp connect_stream({ip, port}, options) do
     from = Keyword.get(options, :from, {127, 0, 0, 1})
     more = Keyword.get(options, :socket, [])
-    {:ok, socket} = :gen_tcp.connect(ip, port, [ip: from] ++ more ++ @options, @deadline_ms)
+    deadline_ms = Keyword.get(options, :deadline_ms, @deadline_ms)
+    {:ok, socket} = :gen_tcp.connect(ip, port, [ip: from] ++ more ++ @options, deadline_ms)
     {:ok, {ip, port}} = :inet.sockname(socket)
     here = %{ip: ip, port: port}
 
@@ -37,7 +38,7 @@ defmodule Sippet.Test.StreamPeer do
 
       tls ->
         {:ok, socket} =
-          :ssl.connect(socket, [verify: :verify_none, log_level: :none] ++ tls, @deadline_ms)
+          :ssl.connect(socket, [verify: :verify_none, log_level: :none] ++ tls, deadline_ms)
 
         peer(:ssl, socket, here)
     end

@@ -38,7 +38,8 @@ defmodule Sippet.Transport.Proxy.HTTPConnect do
       cond do
         # Whatever its fields say, there is no body (§9.3.6).
         status_code in 200..299 -> :ok
-        status_code == 407 -> {:error, :authentication}
+        # Some say 401, as tinyproxy does to wrong credentials.
+        status_code in [401, 407] -> {:error, :authentication}
         status_code in 100..199 and interim > 0 -> await(socket, deadline, interim - 1)
         true -> {:error, {:http, status_code}}
       end
