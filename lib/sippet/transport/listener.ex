@@ -82,6 +82,27 @@ defmodule Sippet.Transport.Listener do
     end
   end
 
+  @doc "The same with TLS: reads what the options name."
+  @spec start_secure_link(module, atom, keyword) :: Supervisor.on_start()
+  def start_secure_link(module, protocol, options) do
+    case Credentials.load(Map.new(options)) do
+      {:ok, credentials} -> start_link(module, protocol, options, credentials)
+      {:error, reason} -> {:error, error(reason, protocol, {options[:ip], options[:port]})}
+    end
+  end
+
+  @doc "Reads again what the options of one with TLS name."
+  @spec reload(Supervisor.supervisor()) :: :ok | {:error, TransportError.t()}
+  def reload(transport) do
+    %{table: table, protocol: protocol, address: address} = call(transport, :shared)
+
+    with {:error, reason} <- Credentials.reload(table),
+         do: {:error, error(reason, protocol, address)}
+  end
+
+  defp error(reason, protocol, {ip, port}),
+    do: %TransportError{reason: reason, protocol: protocol, address: ip, port: port}
+
   @doc "The specification of a transport under a supervisor."
   @spec child_spec(module, keyword) :: Supervisor.child_spec()
   def child_spec(module, options) do
@@ -124,15 +145,7 @@ defmodule Sippet.Transport.Listener do
         {:ok, {flags(), children(shared, options.num_acceptors)}}
 
       {:error, reason} ->
-        exit(
-          {:shutdown,
-           %TransportError{
-             reason: reason,
-             protocol: protocol,
-             address: options.ip,
-             port: options.port
-           }}
-        )
+        exit({:shutdown, error(reason, protocol, {options.ip, options.port})})
     end
   end
 
