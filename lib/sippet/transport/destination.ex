@@ -213,11 +213,7 @@ defmodule Sippet.Transport.Destination do
         {:ok, transport, 0, {host, port}}
 
       [%Transport{proxy: :remote} = transport | _] ->
-        # The far end of its proxy resolves, and the resolver is not asked.
-        with {:ok, far} <- far(host),
-             {:ok, connection} <- connect(transport, {far, port}, host),
-             do: {:ok, transport, connection, {far, port}},
-             else: ({:error, reason} -> error(reason, protocol, host, port))
+        settle_name(transport, protocol, host, port)
 
       [%Transport{module: Sim.Transport} = transport | _] = transports ->
         with {:ok, ip} <- Sim.Transport.resolve(transport.handle, host),
@@ -231,6 +227,16 @@ defmodule Sippet.Transport.Destination do
           {:ok, _ip} -> error(:no_transport, protocol, host, port)
           :error -> locate(stack, question, protocol, port)
         end
+    end
+  end
+
+  # The far end of the proxy resolves, and the resolver is not asked.
+  defp settle_name(transport, protocol, host, port) do
+    with {:ok, far} <- far(host),
+         {:ok, connection} <- connect(transport, {far, port}, host) do
+      {:ok, transport, connection, {far, port}}
+    else
+      {:error, reason} -> error(reason, protocol, host, port)
     end
   end
 
@@ -264,7 +270,7 @@ defmodule Sippet.Transport.Destination do
 
   # `host` is the one whose name a certificate has to bear.
   defp settle_address(transports, protocol, ip, port, host) do
-    with %Transport{} = transport <- Enum.find(transports, &takes?(&1, ip)),
+    with %Transport{} = transport <- Enum.find(transports, &reaches?(&1, ip)),
          {:ok, connection} <- connect(transport, {ip, port}, host) do
       {:ok, transport, connection, {ip, port}}
     else
@@ -278,8 +284,9 @@ defmodule Sippet.Transport.Destination do
 
   defp connect(_transport, _remote, _host), do: {:ok, 0}
 
-  defp takes?(%Transport{proxy: proxy}, _ip) when proxy != nil, do: true
-  defp takes?(transport, ip), do: family(transport) == family(ip)
+  # Through a proxy either family.
+  defp reaches?(%Transport{proxy: proxy}, _ip) when proxy != nil, do: true
+  defp reaches?(transport, ip), do: family(transport) == family(ip)
 
   defp family(%Transport{address: {ip, _port}}), do: family(ip)
   defp family(%Transport{address: nil}), do: :inet
