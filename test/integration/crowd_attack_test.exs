@@ -20,8 +20,8 @@ defmodule Sippet.Integration.CrowdAttackTest do
   @crowd 10_000
   @sources for last <- 1..10, do: {127, 0, 1, last}
 
-  # How long a peer may take for its first message, or for its handshake.
-  @silence_ms 4_000
+  # How long a peer may take for its first message, or for its handshake: longer than it takes for all of them to come.
+  @silence_ms %{tcp: 4_000, tls: 6_000, ws: 4_000}
 
   setup_all do
     [{server, files}, {clients, client_files}] = for _ <- 1..2, do: Attack.start_machine()
@@ -77,17 +77,22 @@ defmodule Sippet.Integration.CrowdAttackTest do
   for protocol <- [:tcp, :tls, :ws] do
     test "#{protocol}: 10,000 connections that send nothing", context do
       protocol = unquote(protocol)
-      {name, address} = start(protocol, context, @silence_ms, [])
+      {name, address} = start(protocol, context, @silence_ms[protocol], [])
       before = on(context.server, Attack, :memory, [])
 
       {bytes, calls} =
         while_calling(protocol, fn -> connect(protocol, address, {127, 0, 0, 3}) end, fn ->
           started = System.monotonic_time(:millisecond)
           assert on(context.clients, Crowd, :open, [address, @crowd, @sources]) == @crowd
-          %{connections: at_once} = info(context, name)
+
+          # All of them, but for those that have had their time already where the machine takes longer.
+          at_once =
+            eventually(30_000, fn ->
+              %{connections: open, counters: counters} = info(context, name)
+              open + silent(protocol, counters) >= @crowd && open
+            end)
+
           took_ms = System.monotonic_time(:millisecond) - started
-          # On a machine that takes longer the first have been closed by now.
-          if took_ms < @silence_ms, do: assert(at_once >= @crowd)
           bytes = on(context.server, Attack, :memory, []) - before
           report(protocol, at_once, took_ms, bytes)
           assert on(context.clients, Crowd, :count_closed, [60_000]) == @crowd
@@ -107,7 +112,7 @@ defmodule Sippet.Integration.CrowdAttackTest do
   defp report(protocol, at_once, took_ms, bytes) do
     if System.get_env("CROWD") do
       IO.puts(
-        "#{protocol}: #{at_once} connections at once after #{took_ms} ms, #{div(bytes, at_once)} bytes each"
+        "#{protocol}: #{at_once} connections at once after #{took_ms} ms, #{div(bytes, max(at_once, 1))} bytes each"
       )
     end
   end

@@ -57,13 +57,33 @@ defmodule Sippet.Integration.StreamAttackTest do
     describe "#{protocol}:" do
       @describetag protocol: protocol
 
-      test "messages of a byte a second", context do
+      test "messages of a byte a second, and handshakes", context do
         attack(context, fn ->
-          peers = for _ <- 1..200, do: attacker(context)
-          Attack.drip(for peer <- peers, do: {peer, request("OPTIONS", peer, context)})
+          messages =
+            for _ <- 1..200 do
+              peer = attacker(context)
+              {peer, request("OPTIONS", peer, context)}
+            end
+
+          hello = client_hello()
+
+          handshakes =
+            for _ <- 1..if(context.protocol == :tls, do: 200, else: 0)//1 do
+              peer =
+                StreamPeer.connect(address(context.stack),
+                  from: {127, 0, 0, 2},
+                  deadline_ms: 10_000
+                )
+
+              {peer, hello}
+            end
+
+          Attack.drip(messages ++ handshakes)
         end)
 
-        assert info(context.stack).counters.message_timeouts == 200
+        %{counters: counters} = info(context.stack)
+        assert counters.message_timeouts == 200
+        assert counters.handshake_failures == if(context.protocol == :tls, do: 200, else: 0)
       end
 
       test "a body of two gigabytes is not waited for", context do
@@ -213,21 +233,6 @@ defmodule Sippet.Integration.StreamAttackTest do
         end)
 
         assert info(context.stack).counters.handshake_failures == 10 * length(garbage)
-      end
-
-      test "a byte a second", context do
-        hello = client_hello()
-
-        attack(context, fn ->
-          peers =
-            for _ <- 1..200 do
-              StreamPeer.connect(address(context.stack), from: {127, 0, 0, 2}, deadline_ms: 10_000)
-            end
-
-          Attack.drip(for peer <- peers, do: {peer, hello})
-        end)
-
-        assert info(context.stack).counters.handshake_failures == 200
       end
     end
   end
