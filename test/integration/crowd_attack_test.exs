@@ -62,8 +62,7 @@ defmodule Sippet.Integration.CrowdAttackTest do
     StreamPeer.connect(address,
       from: from,
       tls: if(protocol in [:tls, :wss], do: []),
-      ws: if(protocol in [:ws, :wss], do: "/"),
-      deadline_ms: 10_000
+      ws: if(protocol in [:ws, :wss], do: "/")
     )
   end
 
