@@ -64,6 +64,18 @@ defmodule Interop.Agent do
     {retransmissions, Enum.sum(broken)}
   end
 
+  @doc "Waits until nobody has a connection with us, at most ten seconds: SIPp fails what it has in hand when one is closed."
+  def await_closed(tries \\ 200) do
+    open =
+      for transport <- Transport.list(@stack),
+          do: transport.module.info(transport.pid).connections
+
+    if Enum.sum(open) > 0 and tries > 0 do
+      Process.sleep(50)
+      await_closed(tries - 1)
+    end
+  end
+
   @doc """
   Registers as `user` with the server at `target`, so that it has a connection to call by. The Contact leads nowhere, as a
   browser's (RFC 7118 B.1).

@@ -1,5 +1,6 @@
 # CALLS calls to URI by the transport that TRANSPORT names, 20 at a time, by the server that TARGET names ("localhost 5060")
-# where there is one. Says how it went, and fails if one of them did not go through or anything was sent twice.
+# where there is one. Says how it went, and fails if one of them did not go through or anything was sent twice. With LINGER=1 it
+# leaves the connection for the other side to close.
 {:ok, _modules, _warnings} =
   Kernel.ParallelCompiler.require([
     Path.expand("../../examples/demo/sdp.ex", __DIR__),
@@ -39,4 +40,5 @@ IO.puts(
 for {{:error, sentence}, count} <- Enum.frequencies(failures),
     do: IO.puts("#{count} times: #{sentence}")
 
+if System.get_env("LINGER") == "1" and failures == [], do: Interop.Agent.await_closed()
 System.halt(if failures == [] and retransmissions + broken == 0, do: 0, else: 1)

@@ -1,11 +1,13 @@
 # Runs of SIPp and the figures of each, sourced by the scripts that have some.
 need sipp sip-tester
 
-# exec_sipp NAME SECONDS ARGUMENT...: replaces the shell it runs in. Figures go to NAME.csv, screens are of no use here.
+# exec_sipp NAME SECONDS ARGUMENT...: replaces the shell it runs in. Figures go to NAME.csv, screens are of no use here. Where
+# it cannot start it leaves files in the folder that it is in.
 exec_sipp() {
   local name=$1 seconds=$2
   shift 2
   export TERM=xterm
+  cd "$work"
   timed "$seconds" sipp -nostdin -i 127.0.0.1 -bind_local \
     -trace_stat -stf "$work/$name.csv" -fd 1 -trace_err -error_file "$work/$name.err" \
     "$@" >"$work/$name.out" 2>&1

@@ -20,7 +20,7 @@ install() {
 
 if ! install; then
   skip ws "JsSIP and SIP.js: no npm registry"
-  show "$work/npm.out"
+  [ "$failed" = 0 ] || show "$work/npm.out"
   exit "$failed"
 fi
 

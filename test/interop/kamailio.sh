@@ -153,7 +153,7 @@ start_agent browser TRANSPORTS=ws REGISTER="ws localhost $stream"
 # in_front TRANSPORT
 in_front() {
   local name="front_$1" status=0
-  exec_sipp "$name" 60 -sf test/interop/proxied_caller.xml -t t1 -s "sippet-$1" -m "$calls" -r 100 "127.0.0.1:$stream" &
+  exec_sipp "$name" 60 -sf "$PWD"/test/interop/proxied_caller.xml -t t1 -s "sippet-$1" -m "$calls" -r 100 "127.0.0.1:$stream" &
   wait "$!" || status=$?
   judge "$name" "$status" "$1" "SIPp calls us through Kamailio" "$calls" 0
 }
@@ -161,7 +161,7 @@ in_front() {
 # behind TRANSPORT PORT
 behind() {
   local name="behind_$1" uas status=0
-  exec_sipp "$name" 60 -sf test/interop/proxied_callee.xml -t t1 -m "$calls" -p "$sipp" &
+  exec_sipp "$name" 60 -sf "$PWD"/test/interop/proxied_callee.xml -t t1 -m "$calls" -p "$sipp" &
   uas=$!
   wait_for "$uas" listens "$sipp" || true
   run_calls "$1" "we call SIPp through Kamailio" CALLS="$calls" URI="sip:sipp@localhost:$2" TARGET="localhost $2" ||

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 PATH="$PATH:/usr/sbin"
+[ -n "${COMPILED:-}" ] || mix compile
 
 failed=0
 work="$(mktemp -d)"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SIPp: its built-in caller and an OPTIONS load to the demo over UDP, and the demo's caller to its built-in server; the same
-# over TCP with agent.ex, by one connection and by one for each call; over TLS where SIPp was built with it.
+# over TCP with agent.ex, by one connection (t1) and by one for each call (tn). Not over TLS: the SIPp of Debian 12 is built
+# without, and that of Debian 13, 3.7.3, sends nothing once its handshake is done, to openssl s_server no more than to us.
 source "$(dirname "$0")/lib.sh"
 source test/interop/figures.sh
 
@@ -21,7 +22,7 @@ we_call() {
   exec_sipp "$name" 120 -sn uas -m "$calls" -p "$port" "$@" &
   uas=$!
   wait_for "$uas" listens "$port" || status=$?
-  timed 100 env CALLS="$calls" PORT="$port" TRANSPORT="$transport" \
+  timed 100 env CALLS="$calls" PORT="$port" TRANSPORT="$transport" LINGER=1 \
     URI="sip:service@127.0.0.1:$port;transport=$transport" mix run "$script" >"$work/caller.out" 2>&1 &
   wait "$!" || status=$?
   # SIPp ends with its last call; it has nothing to wait for where one did not come.
@@ -36,7 +37,7 @@ server_pid=$!
 wait_for "$server_pid" grep -q '^port ' "$work/server.out" || die "the server did not start: $(cat "$work/server.out")"
 server="127.0.0.1:$(sed -n 's/^port //p' "$work/server.out")"
 sipp_asks uac udp "SIPp calls us (u1)" 10000 10 -sn uac "$server"
-sipp_asks options udp "SIPp asks us with OPTIONS (u1)" 10000 10 -sf test/interop/options.xml "$server"
+sipp_asks options udp "SIPp asks us with OPTIONS (u1)" 10000 10 -sf "$PWD"/test/interop/options.xml "$server"
 we_call uas udp "we call SIPp (u1)" 10000 10 test/interop/caller.exs
 if [ "$(wc -l <"$work/server.out")" != 1 ]; then
   report FAILED udp "the server wrote besides its port:"
@@ -53,14 +54,4 @@ for mode in t1 tn; do
   we_call "uas_$mode" tcp "we call SIPp ($mode)" 5000 0 test/interop/calls.exs -t "$mode" -max_socket 1000
 done
 stop_agent tcp
-
-if ! sipp -v 2>&1 | grep -q 'SIPp v.*TLS'; then
-  report - tls "SIPp is built without TLS here"
-else
-  source test/interop/certificates.sh
-  start_agent tls TRANSPORTS=tls
-  keys=(-tls_cert "$CERTIFICATES/localhost.pem" -tls_key "$CERTIFICATES/localhost.key" -tls_ca "$CERTIFICATES/authority.pem")
-  sipp_asks uac_l1 tls "SIPp calls us (l1)" 1000 0 -sn uac -t l1 "${keys[@]}" "127.0.0.1:$(agent_port tls tls)"
-  stop_agent tls
-fi
 exit "$failed"

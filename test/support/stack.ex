@@ -44,7 +44,16 @@ defmodule Sippet.Test.Stack do
 
   @doc "Starts a transport over streams."
   def start_stream(module, name, options \\ []) do
-    options = Keyword.merge([name: name, port: 0, address: "127.0.0.1"], options)
+    own = [name: name, port: 0, address: "127.0.0.1"]
+    # On a busy machine those of the default may run out.
+    patience = [connect_timeout: 30_000, handshake_timeout: 30_000]
+
+    patience =
+      if module == Sippet.Transports.TCP,
+        do: Keyword.take(patience, [:connect_timeout]),
+        else: patience
+
+    options = own |> Keyword.merge(patience) |> Keyword.merge(options)
     start_supervised!(Map.put(module.child_spec(options), :id, {module, make_ref()}))
   end
 
