@@ -21,7 +21,7 @@ defmodule Sippet.Integration.CrowdAttackTest do
   @sources for last <- 1..10, do: {127, 0, 1, last}
 
   # How long a peer may take for its first message, or for its handshake: longer than it takes for all of them to come.
-  @silence_ms %{tcp: 4_000, tls: 6_000, ws: 4_000}
+  @silence_ms %{tcp: 3_000, tls: 5_000, ws: 3_000}
 
   setup_all do
     [{server, files}, {clients, client_files}] = for _ <- 1..2, do: Attack.start_machine()

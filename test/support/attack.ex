@@ -116,10 +116,14 @@ defmodule Sippet.Test.Attack do
           do: {peer, pieces}
 
     # The pace is the attack.
-    receive do
-    after
-      1_000 -> drip_on(open)
+    if open != [] do
+      receive do
+      after
+        1_000 -> :ok
+      end
     end
+
+    drip_on(open)
   end
 
   # Whatever it may say before it closes.
