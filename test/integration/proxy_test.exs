@@ -1,512 +1,307 @@
 defmodule Sippet.Integration.ProxyTest do
-  # Connections through a proxy, of SOCKS5 and of HTTP CONNECT: the same for TCP, TLS and WebSocket with and without TLS. Against
-  # other people's proxies: test/interop/proxies.sh.
+  # A proxy between peers made of sockets and text: what it writes is read by string functions.
   use ExUnit.Case, async: true
 
-  import ExUnit.CaptureLog
-  import Sippet.Test.Stack, only: [start: 1, info: 1, eventually: 1, request: 3]
+  import Sippet.Test.Wire, only: [field: 2, fields: 2, follow_up: 2, follow_up: 3, to_tag: 1]
 
-  alias Sippet.{Message, TransportError}
-  alias Sippet.Test.{Certificates, Proxy, StreamPeer, Wire}
+  alias Sippet.{Proxy, Test, Transport}
+  alias Sippet.Test.{Peer, StreamPeer, Wire}
 
-  @name "sip.far.example"
-  @secret {"alice", "wonderland"}
+  # A proxy of biloxi.com on UDP and TCP; `contacts` are where bob is to be found.
+  defp start(contacts, options \\ []) do
+    stack = Test.Stack.start([core: nil, udp: [[]], tcp: [[]]] ++ options)
+    [udp, tcp] = Transport.list(stack)
+    {_ip, udp_port} = udp.address
+    {_ip, tcp_port} = tcp.address
 
-  # The protocols of transports and of proxies; an address of each family, and a name that only the proxy knows.
-  @destinations [
-    ipv4: {"127.0.0.1", {127, 0, 0, 1}},
-    ipv6: {"::1", {0, 0, 0, 0, 0, 0, 0, 1}},
-    name: {@name, @name}
-  ]
+    proxy =
+      Proxy.new!(
+        interfaces: [udp: {"127.0.0.1", udp_port}, tcp: {"127.0.0.1", tcp_port}],
+        domains: ["biloxi.com"]
+      )
 
-  defmodule Nobody do
-    # A resolver that is not to be asked.
-    @behaviour Sippet.Resolver
+    server = :"#{stack}_proxy"
+    start_supervised!({Proxy.Server, name: server, stack: stack, proxy: proxy})
 
-    @impl true
-    def locate(question, _sippet, test) do
-      send(test, {:asked, question.host})
-      {:error, %Sippet.ResolverError{reason: :nxdomain, host: question.host}}
+    lookup = fn
+      %{userinfo: "bob"} -> contacts
+      _other -> nil
     end
+
+    Test.Proxy.core(stack, server, proxy, lookup)
+    %{stack: stack, server: server, udp: udp.address, tcp: tcp.address}
   end
 
-  defp side(protocol) when protocol in [:tcp, :ws],
-    do: %{protocol: protocol, options: [], tls: nil, ws: if(protocol == :ws, do: "/")}
+  defp contact(peer, parameters \\ ""), do: "sip:bob@#{Peer.authority(peer)}#{parameters}"
 
-  defp side(protocol) do
-    names = [dns: @name, ip: <<127, 0, 0, 1>>, ip: <<0::120, 1>>]
-    chains = Certificates.chains(server: names)
-
-    %{
-      protocol: protocol,
-      options: [cacerts: chains.client[:cacerts]],
-      tls: Keyword.take(chains.server, [:cert, :key]),
-      ws: if(protocol == :wss, do: "/")
-    }
+  defp invite(peer, options \\ []) do
+    Wire.request("INVITE", peer, [uri: "sip:bob@biloxi.com"] ++ options)
   end
 
-  defp stack(side, proxy, transport \\ []) do
-    proxy = Keyword.merge([address: "127.0.0.1", resolve: :remote], proxy)
+  # What the caller gets of this method: everything but a 100.
+  defp expect_final(peer, start), do: Peer.await(peer, start)
 
-    start([
-      {side.protocol, [[proxy: proxy] ++ side.options ++ transport]},
-      resolver: {Nobody, self()}
-    ])
+  defp sessions(context),
+    do: Registry.count(Module.concat(context.server, "Registry"))
+
+  test "a call rings at two phones, one takes it, the other is cancelled; ACK and BYE go through" do
+    [alice, desk, mobile] = for _ <- 1..3, do: Peer.open()
+    context = start([contact(desk), contact(mobile)])
+    invite = invite(alice)
+    Peer.send(alice, context.udp, invite)
+
+    {at_desk, from} = Peer.receive_from(desk)
+    assert String.starts_with?(at_desk, "INVITE #{contact(desk)} SIP/2.0\r\n")
+    assert field(at_desk, "Max-Forwards") == "69"
+    assert [ours, theirs] = fields(at_desk, "Via")
+    assert ours =~ ~r/^SIP\/2\.0\/UDP 127\.0\.0\.1:#{elem(context.udp, 1)};.*branch=z9hG4bK/
+    assert theirs =~ "SIP/2.0/UDP #{Peer.authority(alice)}"
+    at_mobile = Peer.expect(mobile, "INVITE #{contact(mobile)} ")
+
+    Peer.send(desk, from, Wire.response(at_desk, "180 Ringing", to_tag: "desk"))
+    ringing = expect_final(alice, "SIP/2.0 180")
+    assert to_tag(ringing) == "desk"
+    assert [_only_hers] = fields(ringing, "Via")
+    Peer.send(mobile, from, Wire.response(at_mobile, "180 Ringing", to_tag: "mobile"))
+    assert to_tag(expect_final(alice, "SIP/2.0 180")) == "mobile"
+
+    [route] = fields(at_desk, "Record-Route")
+
+    ok =
+      Wire.response(at_desk, "200 OK",
+        to_tag: "desk",
+        fields: ["Record-Route: #{route}", "Contact: <#{contact(desk)}>"]
+      )
+
+    Peer.send(desk, from, ok)
+    answer = expect_final(alice, "SIP/2.0 200")
+    assert field(answer, "Record-Route") == route
+
+    cancel = Peer.expect(mobile, "CANCEL #{contact(mobile)} ")
+    assert hd(fields(cancel, "Via")) == hd(fields(at_mobile, "Via"))
+    Peer.send(mobile, from, Wire.response(cancel, "200 OK"))
+    Peer.send(mobile, from, Wire.response(at_mobile, "487 Request Terminated", to_tag: "mobile"))
+    Peer.expect(mobile, "ACK #{contact(mobile)} ")
+
+    ack =
+      follow_up("ACK", invite,
+        to: field(answer, "To"),
+        via: "SIP/2.0/UDP #{Peer.authority(alice)};branch=z9hG4bKack1;rport"
+      )
+      |> String.replace("ACK sip:bob@biloxi.com ", "ACK #{contact(desk)} ")
+      |> String.replace("\r\nMax-Forwards", "\r\nRoute: #{route}\r\nMax-Forwards")
+
+    Peer.send(alice, context.udp, ack)
+    at_desk = Peer.expect(desk, "ACK #{contact(desk)} ")
+    assert fields(at_desk, "Route") == []
+    # The same ACK once more has the same branch (§16.11).
+    Peer.send(alice, context.udp, ack)
+    assert fields(Peer.expect(desk, "ACK "), "Via") == fields(at_desk, "Via")
+
+    bye =
+      ack
+      |> String.replace("ACK ", "BYE ")
+      |> String.replace(" ACK\r\n", " BYE\r\n")
+      |> String.replace("z9hG4bKack1", "z9hG4bKbye1")
+
+    Peer.send(alice, context.udp, bye)
+    at_desk = Peer.expect(desk, "BYE #{contact(desk)} ")
+    Peer.send(desk, from, Wire.response(at_desk, "200 OK"))
+    assert expect_final(alice, "SIP/2.0 200") =~ "CSeq: 1 BYE"
+    # Neither the 487 nor anything else has come.
+    Peer.refute_any(alice, 50)
+    Test.Stack.eventually(fn -> sessions(context) == 0 end)
   end
 
-  defp listen(side, ip \\ {127, 0, 0, 1}) do
-    family = if tuple_size(ip) == 8, do: [:inet6], else: []
-    StreamPeer.listen(ip: ip, tls: side.tls, ws: side.ws, socket: family)
+  test "a CANCEL of the caller goes to every phone, and the INVITE ends with their 487" do
+    [alice, desk, mobile] = for _ <- 1..3, do: Peer.open()
+    context = start([contact(desk), contact(mobile)])
+    invite = invite(alice)
+    Peer.send(alice, context.udp, invite)
+
+    rung =
+      for phone <- [desk, mobile] do
+        {request, from} = Peer.receive_from(phone)
+        Peer.send(phone, from, Wire.response(request, "180 Ringing", to_tag: "x"))
+        expect_final(alice, "SIP/2.0 180")
+        {phone, request, from}
+      end
+
+    Peer.send(alice, context.udp, follow_up("CANCEL", invite))
+    assert expect_final(alice, "SIP/2.0 200") =~ "CSeq: 1 CANCEL"
+
+    for {phone, request, from} <- rung do
+      cancel = Peer.expect(phone, "CANCEL ")
+      Peer.send(phone, from, Wire.response(cancel, "200 OK"))
+      Peer.send(phone, from, Wire.response(request, "487 Request Terminated", to_tag: "x"))
+      Peer.expect(phone, "ACK ")
+    end
+
+    assert expect_final(alice, "SIP/2.0 487") =~ "CSeq: 1 INVITE"
+    Test.Stack.eventually(fn -> sessions(context) == 0 end)
   end
 
-  defp options(side, host, port) do
-    request(:options, {{127, 0, 0, 1}, port},
-      target: {side.protocol, host, port},
-      protocol: side.protocol
+  test "a 2xx of a fork further on is forwarded when its request has long ended here (RFC 6026)" do
+    [alice, phone] = for _ <- 1..2, do: Peer.open()
+    context = start([contact(phone)])
+    Peer.send(alice, context.udp, invite(alice))
+    {request, from} = Peer.receive_from(phone)
+    Peer.send(phone, from, Wire.response(request, "200 OK", to_tag: "one"))
+    assert to_tag(expect_final(alice, "SIP/2.0 200")) == "one"
+    Test.Stack.eventually(fn -> sessions(context) == 0 end)
+    Peer.send(phone, from, Wire.response(request, "200 OK", to_tag: "two"))
+    assert to_tag(expect_final(alice, "SIP/2.0 200")) == "two"
+    # And one that nobody has acknowledged yet, again.
+    Peer.send(phone, from, Wire.response(request, "200 OK", to_tag: "one"))
+    assert to_tag(expect_final(alice, "SIP/2.0 200")) == "one"
+  end
+
+  test "a call from UDP to TCP has both sides in Record-Route, and requests within it go both ways (RFC 5658)" do
+    alice = Peer.open()
+    listener = StreamPeer.listen()
+    context = start(["sip:bob@127.0.0.1:#{listener.port};transport=tcp"])
+    invite = invite(alice)
+    Peer.send(alice, context.udp, invite)
+    bob = StreamPeer.accept(listener)
+    at_bob = StreamPeer.expect(bob, "INVITE sip:bob@127.0.0.1:#{listener.port};transport=tcp ")
+    {_ip, udp_port} = context.udp
+    {_ip, tcp_port} = context.tcp
+    assert hd(fields(at_bob, "Via")) =~ "SIP/2.0/TCP 127.0.0.1:#{tcp_port};"
+
+    routes = at_bob |> fields("Record-Route") |> Enum.flat_map(&String.split(&1, ", "))
+
+    assert routes == [
+             "<sip:127.0.0.1:#{tcp_port};transport=tcp;lr>",
+             "<sip:127.0.0.1:#{udp_port};lr>"
+           ]
+
+    record_route = for route <- routes, do: "Record-Route: #{route}"
+    contact = "Contact: <sip:bob@127.0.0.1:#{listener.port};transport=tcp>"
+
+    StreamPeer.send(
+      bob,
+      Wire.response(at_bob, "200 OK", to_tag: "bob", fields: record_route ++ [contact])
     )
+
+    ok = expect_final(alice, "SIP/2.0 200")
+
+    # She has them the other way round (§12.1.2): first the one that faces her.
+    ack =
+      follow_up("ACK", invite,
+        to: field(ok, "To"),
+        via: "SIP/2.0/UDP #{Peer.authority(alice)};branch=z9hG4bKa;rport"
+      )
+      |> String.replace(
+        "ACK sip:bob@biloxi.com ",
+        "ACK sip:bob@127.0.0.1:#{listener.port};transport=tcp "
+      )
+      |> String.replace(
+        "\r\nMax-Forwards",
+        "\r\nRoute: #{routes |> Enum.reverse() |> Enum.join(", ")}\r\nMax-Forwards"
+      )
+
+    Peer.send(alice, context.udp, ack)
+
+    assert fields(
+             StreamPeer.expect(bob, "ACK sip:bob@127.0.0.1:#{listener.port};transport=tcp "),
+             "Route"
+           ) == []
+
+    bye =
+      Wire.request("BYE", nil,
+        uri: "sip:peer@#{Peer.authority(alice)}",
+        via: "SIP/2.0/TCP 127.0.0.1:#{listener.port};branch=z9hG4bKb",
+        to_tag: "alice",
+        fields: ["Route: #{Enum.join(routes, ", ")}"]
+      )
+
+    StreamPeer.send(bob, bye)
+    {at_alice, from} = Peer.receive_from(alice)
+    assert String.starts_with?(at_alice, "BYE sip:peer@#{Peer.authority(alice)} ")
+    assert hd(fields(at_alice, "Via")) =~ "SIP/2.0/UDP 127.0.0.1:#{udp_port};"
+    Peer.send(alice, from, Wire.response(at_alice, "200 OK"))
+    StreamPeer.expect(bob, "SIP/2.0 200")
   end
 
-  # A request and its response, on a connection of one's own.
-  defp exchange(stack, side, host, listener) do
-    message = options(side, host, listener.port)
-    task = Task.async(fn -> Sippet.send(stack, message) end)
-    peer = StreamPeer.accept(listener)
-    assert Task.await(task) == :ok
-    StreamPeer.send(peer, Wire.response(StreamPeer.expect(peer, "OPTIONS "), "200 OK"))
-    assert_receive {^stack, :response, %{start_line: %{status_code: 200}}, _key}
-    peer
+  test "a phone that cannot be connected to does not keep the other one from ringing; alone it is a 500 that says why" do
+    alice = Peer.open()
+    phone = Peer.open()
+    listener = StreamPeer.listen()
+    :gen_tcp.close(listener.socket)
+    nobody = "sip:bob@127.0.0.1:#{listener.port};transport=tcp"
+
+    context = start([nobody, contact(phone)])
+    Peer.send(alice, context.udp, invite(alice))
+    {request, from} = Peer.receive_from(phone)
+    Peer.send(phone, from, Wire.response(request, "486 Busy Here", to_tag: "x"))
+    expect_final(alice, "SIP/2.0 486")
+
+    context = start([nobody])
+    Peer.send(alice, context.udp, invite(alice))
+
+    assert field(expect_final(alice, "SIP/2.0 500"), "Warning") =~
+             ~r/^399 127\.0\.0\.1:\d+ "the next hop cannot be reached"$/
   end
 
-  for protocol <- [:tcp, :tls, :ws, :wss], proxy <- [:socks5, :http_connect] do
-    describe "#{protocol} through #{proxy}" do
-      setup do
-        {:ok, side: side(unquote(protocol)), proxy: unquote(proxy)}
-      end
+  test "requests that are not forwarded are refused, and an OPTIONS without hops is answered" do
+    alice = Peer.open()
+    context = start([])
 
-      for {kind, {host, wire}} <- @destinations, credentials <- [nil, @secret] do
-        test "to #{kind}, #{if credentials, do: "with", else: "without"} credentials", context do
-          %{side: side, proxy: proxy} = context
-          wire = unquote(Macro.escape(wire))
-          credentials = unquote(credentials)
-          listener = listen(side, if(is_tuple(wire), do: wire, else: {127, 0, 0, 1}))
-
-          port =
-            Proxy.start(
-              proxy,
-              [names: %{@name => {127, 0, 0, 1}}] ++
-                if(credentials, do: [credentials: credentials], else: [])
-            )
-
-          stack = stack(side, protocol: proxy, port: port, credentials: credentials)
-          exchange(stack, side, unquote(host), listener)
-          destination = {wire, listener.port}
-          assert_received {:proxied, ^destination, ^credentials}
-
-          # The connection is used again, in whatever way the name is written.
-          message = options(side, String.upcase(unquote(host)), listener.port)
-          assert :ok = Sippet.send(stack, message)
-          refute_received {:proxied, _destination, _credentials}
-          refute_received {:asked, _host}
-          assert %{connected: 1} = info(stack).counters
-        end
-      end
-
-      test "an answer may come in any pieces", %{side: side, proxy: proxy} do
-        listener = listen(side)
-        port = Proxy.start(proxy, credentials: @secret, bytewise: true)
-        stack = stack(side, protocol: proxy, port: port, credentials: @secret)
-        exchange(stack, side, "127.0.0.1", listener)
-      end
-
-      test "wrong credentials are an error of send/2", %{side: side, proxy: proxy} do
-        port = Proxy.start(proxy, credentials: @secret)
-        wrong = [{"alice", "x"}, nil]
-
-        for credentials <- wrong do
-          stack = stack(side, protocol: proxy, port: port, credentials: credentials)
-
-          assert {:error, %TransportError{reason: {:proxy, :authentication}} = error} =
-                   Sippet.send(stack, options(side, "192.0.2.1", 5060))
-
-          assert Exception.message(error) ==
-                   "#{side.protocol} 192.0.2.1:5060: the proxy: it wants other credentials"
-
-          assert info(stack).counters.connect_failures == 1
-          eventually(fn -> info(stack).connections == 0 end)
-          assert Sippet.Transaction.count(stack) == 0
-        end
-      end
-    end
-  end
-
-  # What a proxy sends, by protocol, and the reason that comes of it. A number of bytes is read before each part.
-  @answers [
-    {:socks5, [{3, <<5, 0xFF>>}], :authentication},
-    {:socks5, [{3, <<4, 0>>}], :malformed},
-    {:socks5, [{3, <<5, 1>>}], :malformed},
-    # A method that was not offered.
-    {:socks5, [{3, <<5, 2>>}], :malformed},
-    {:socks5, [{3, "HTTP/1.1 400 Bad Request\r\n\r\n"}], :malformed},
-    {:socks5, [{3, <<5>>}], :connection_closed},
-    {:socks5, [{3, <<5, 0>>}, {10, <<5, 0>>}], :connection_closed},
-    {:socks5, [{3, <<5, 0>>}, {10, <<4, 0, 0, 1, 0::48>>}], :malformed},
-    {:socks5, [{3, <<5, 0>>}, {10, <<5, 0, 0, 2, 0::48>>}], :malformed},
-    {:socks5, [{3, <<5, 0>>}, {10, <<5, 1, 0, 1, 0::48>>}], {:socks5, 1}},
-    {:socks5, [{3, <<5, 0>>}, {10, <<5, 200, 0, 1, 0::48>>}], {:socks5, 200}},
-    {:socks5, [{3, <<5, 0>>}, {10, <<5, 0, 0, 3, 255, 0>>}], :connection_closed},
-    {:http_connect, [{1, "HTTP/1.1 503 Service Unavailable\r\n\r\n"}], {:http, 503}},
-    {:http_connect, [{1, "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n"}], {:http, 302}},
-    {:http_connect, [{1, "HTTP/1.1 407 Say Please\r\n\r\n"}], :authentication},
-    {:http_connect, [{1, "HTTP/1.0 401 Unauthorized\r\n\r\n"}], :authentication},
-    {:http_connect, [{1, "HTTP/2.0 200 OK\r\n\r\n"}], :malformed},
-    {:http_connect, [{1, "HTTP/1.1 2000 OK\r\n\r\n"}], :malformed},
-    {:http_connect, [{1, "HTTP/1.1 200 OK\r\nVia : x\r\n\r\n"}], :malformed},
-    {:http_connect, [{1, "\r\n\r\n"}], :malformed},
-    {:http_connect, [{1, <<5, 0, "\r\n\r\n">>}], :malformed},
-    {:http_connect, [{1, "HTTP/1.1 200 OK\r\n"}], :connection_closed},
-    {:http_connect, [{1, ""}], :connection_closed},
-    {:http_connect, [{1, ["HTTP/1.1 200 OK\r\nX: ", String.duplicate("x", 17_000)]}], :malformed},
-    {:http_connect, [{1, ["HTTP/1.1 200 OK\r\n", List.duplicate("X: y\r\n", 101), "\r\n"]}],
-     :malformed},
-    {:http_connect, [{1, List.duplicate("HTTP/1.1 100 Continue\r\n\r\n", 10)}], {:http, 100}},
-    {:http_connect, [{1, List.duplicate("\r\nx", 10_000)}], :malformed}
-  ]
-
-  test "what a proxy answers is held to its protocol, and read within bounds" do
-    for {protocol, parts, reason} <- @answers do
-      port =
-        Proxy.start(protocol,
-          hostile: fn socket ->
-            for {count, bytes} <- parts do
-              {:ok, _asked} = :gen_tcp.recv(socket, count)
-              # It may be left before all of that is sent.
-              :gen_tcp.send(socket, bytes)
-            end
-
-            :gen_tcp.shutdown(socket, :write)
-            :gen_tcp.recv(socket, 0, 2_000)
-          end
-        )
-
-      stack = stack(side(:tcp), protocol: protocol, port: port)
-
-      assert {:error, %TransportError{reason: {:proxy, ^reason}} = error} =
-               Sippet.send(stack, options(side(:tcp), "192.0.2.1", 5060)),
-             inspect(parts)
-
-      assert Exception.message(error) =~ "the proxy: "
-      eventually(fn -> info(stack).connections == 0 end)
-    end
-  end
-
-  test "a proxy that has no end, or says nothing, costs :connect_timeout and no more" do
-    endless = fn socket, bytes ->
-      Stream.repeatedly(fn -> :gen_tcp.send(socket, bytes) end)
-      |> Enum.find(&(&1 != :ok))
-    end
-
-    slow = fn socket, bytes ->
-      for <<byte <- bytes>> do
-        :gen_tcp.send(socket, <<byte>>)
-        :gen_tcp.recv(socket, 0, 20)
-      end
-    end
-
-    before = :erlang.memory(:total)
-
-    for {protocol, hostile, reason} <- [
-          {:socks5, &slow.(&1, String.duplicate(<<5>>, 1_000)), :malformed},
-          {:socks5, &endless.(&1, <<5, 0>>), :malformed},
-          {:socks5, &:gen_tcp.recv(&1, 4, 5_000), :timeout},
-          {:http_connect, &slow.(&1, "HTTP/1.1 200 OK\r\nX: #{String.duplicate("x", 1_000)}"),
-           :timeout},
-          {:http_connect, &endless.(&1, "HTTP/1.1 200 OK\r\n"), :malformed},
-          {:http_connect, &endless.(&1, String.duplicate("x", 1_000)), :malformed},
-          {:http_connect, &endless.(&1, "HTTP/1.1 100 Continue\r\n\r\n"), {:http, 100}},
-          {:http_connect, &:gen_tcp.recv(&1, 10_000, 5_000), :timeout}
+    for {method, uri, fields, expected} <- [
+          {"INVITE", "sip:bob@biloxi.com", [], "SIP/2.0 480"},
+          {"INVITE", "sip:nobody@biloxi.com", [], "SIP/2.0 404"},
+          {"MESSAGE", "tel:+12015550123", [], "SIP/2.0 416"},
+          {"MESSAGE", "sip:bob@biloxi.com", ["Proxy-Require: foo"], "SIP/2.0 420"},
+          {"MESSAGE", "sip:bob@biloxi.com", ["Max-Breadth: 0"], "SIP/2.0 440"}
         ] do
-      port = Proxy.start(protocol, hostile: hostile)
-      stack = stack(side(:tcp), [protocol: protocol, port: port], connect_timeout: 400)
-
-      assert {:error, %TransportError{reason: {:proxy, ^reason}}} =
-               Sippet.send(stack, options(side(:tcp), "192.0.2.1", 5060))
-
-      eventually(fn -> info(stack).connections == 0 end)
+      Peer.send(alice, context.udp, Wire.request(method, alice, uri: uri, fields: fields))
+      assert field(expect_final(alice, expected), "Warning") =~ ~r/^399 /
     end
 
-    assert :erlang.memory(:total) - before < 64_000_000
+    no_hops =
+      &String.replace(
+        Wire.request(&1, alice, uri: "sip:x@chicago.com"),
+        "Max-Forwards: 70",
+        "Max-Forwards: 0"
+      )
+
+    Peer.send(alice, context.udp, no_hops.("OPTIONS"))
+    expect_final(alice, "SIP/2.0 200")
+    Peer.send(alice, context.udp, no_hops.("MESSAGE"))
+    expect_final(alice, "SIP/2.0 483")
+
+    no_tag =
+      Regex.replace(
+        ~r/^(From: [^;]*);tag=.*\r$/m,
+        Wire.request("MESSAGE", alice, uri: "sip:bob@biloxi.com"),
+        "\\1\r"
+      )
+
+    Peer.send(alice, context.udp, no_tag)
+    expect_final(alice, "SIP/2.0 400")
+    assert sessions(context) == 0
   end
 
-  test "the deadline is for the proxy and for what is behind it together" do
-    for protocol <- [:tls, :ws] do
-      # It connects, and what it has connected to says nothing.
-      listener = StreamPeer.listen()
-      port = Proxy.start(:socks5)
-      stack = stack(side(protocol), [protocol: :socks5, port: port], connect_timeout: 200)
-
-      assert {:error, %TransportError{reason: :timeout}} =
-               Sippet.send(stack, options(side(protocol), "127.0.0.1", listener.port))
-    end
+  test "a request that the proxy sends to itself unchanged is a loop (§16.3)" do
+    alice = Peer.open()
+    context = start([])
+    {_ip, port} = context.udp
+    uri = "sip:bob@127.0.0.1:#{port}"
+    proxy = Proxy.new!(interfaces: [udp: {"127.0.0.1", port}])
+    start_supervised!({Proxy.Server, name: :looping_proxy, stack: context.stack, proxy: proxy})
+    Test.Proxy.core(context.stack, :looping_proxy, proxy, fn _uri -> [uri] end)
+    Peer.send(alice, context.udp, Wire.request("MESSAGE", alice, uri: uri))
+    assert field(expect_final(alice, "SIP/2.0 482"), "Warning") =~ "was here before"
   end
 
-  test "a proxy that cannot be reached is told from a destination that cannot" do
-    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, port} = :inet.port(socket)
-    :gen_tcp.close(socket)
-    message = options(side(:tcp), "192.0.2.1", 5060)
-    unreachable = stack(side(:tcp), protocol: :socks5, port: port)
-
-    assert {:error, %TransportError{reason: {:proxy, :econnrefused}} = error} =
-             Sippet.send(unreachable, message)
-
-    assert Exception.message(error) == "tcp 192.0.2.1:5060: the proxy: connection refused"
-
-    for {protocol, status, reason, text} <- [
-          {:socks5, 5, {:socks5, 5}, "the proxy: it refuses with 5 (connection refused)"},
-          {:http_connect, "502 Bad Gateway", {:http, 502}, "the proxy: it refuses with HTTP 502"}
-        ] do
-      stack = stack(side(:tcp), protocol: protocol, port: Proxy.start(protocol, status: status))
-
-      assert {:error, %TransportError{reason: {:proxy, ^reason}} = error} =
-               Sippet.send(stack, message)
-
-      assert Exception.message(error) == "tcp 192.0.2.1:5060: #{text}"
-    end
-  end
-
-  test "a proxy may have a name, or an address of another family than the transport" do
-    for {address, ip, options} <- [
-          {"localhost", {127, 0, 0, 1}, []},
-          {"::1", {0, 0, 0, 0, 0, 0, 0, 1}, [inet6: true]}
-        ] do
-      listener = listen(side(:tcp))
-
-      port =
-        if options[:inet6],
-          do: Proxy.start(:socks5, ip: ip),
-          else: Proxy.start(:socks5)
-
-      stack = stack(side(:tcp), address: address, protocol: :socks5, port: port)
-      exchange(stack, side(:tcp), "127.0.0.1", listener)
-    end
-  end
-
-  test "what comes right behind the proxy's answer is the peer's and is not lost" do
-    for protocol <- [:socks5, :http_connect] do
-      listener = listen(side(:tcp))
-      port = Proxy.start(protocol, early: "\r\n\r\n")
-      stack = stack(side(:tcp), protocol: protocol, port: port)
-
-      task =
-        Task.async(fn -> Sippet.send(stack, options(side(:tcp), "127.0.0.1", listener.port)) end)
-
-      peer = StreamPeer.accept(listener)
-      assert :ok = Task.await(task)
-
-      # The keep-alive is answered, before the request or behind it (RFC 5626 §3.5.1).
-      text = StreamPeer.receive_message(peer)
-      assert text =~ "OPTIONS sip:"
-      unless String.starts_with?(text, "\r\n"), do: assert(StreamPeer.read(peer, 2) == "\r\n")
-      assert info(stack).counters.pings == 1
-    end
-  end
-
-  describe "a name" do
-    test "is what a certificate is held to, whatever the proxy connects to" do
-      for protocol <- [:tls, :wss],
-          {name, verdict} <- [{@name, :ok}, {"other.example", :error}] do
-        side = side(protocol)
-        listener = listen(side)
-        names = %{@name => {127, 0, 0, 1}, "other.example" => {127, 0, 0, 1}}
-        port = Proxy.start(:socks5, names: names)
-        stack = stack(side, protocol: :socks5, port: port)
-
-        if verdict == :ok do
-          exchange(stack, side, name, listener)
-        else
-          task = Task.async(fn -> Sippet.send(stack, options(side, name, listener.port)) end)
-          StreamPeer.accept(%{listener | ws: nil})
-
-          assert {:error, %TransportError{reason: {:wrong_certificate, _names}}} =
-                   Task.await(task)
-        end
-      end
-    end
-
-    test "that cannot be one never gets to the proxy" do
-      for protocol <- [:socks5, :http_connect],
-          {host, reason} <- [
-            {"a\r\nX: y", :bad_name},
-            {"a b", :bad_name},
-            {"", :bad_name},
-            {String.duplicate("a.", 200), :bad_name},
-            {"a\0", :bad_name},
-            {"df7jal23ls0d.invalid", :nxdomain}
-          ] do
-        stack = stack(side(:tcp), protocol: protocol, port: Proxy.start(protocol))
-
-        assert {:error, %TransportError{reason: ^reason}} =
-                 Sippet.send(stack, options(side(:tcp), host, 5060))
-
-        refute_received {:proxied, _destination, _credentials}
-      end
-    end
-
-    test "is resolved by the resolver of the stack with `resolve: :local`" do
-      stack = stack(side(:tcp), protocol: :socks5, port: Proxy.start(:socks5), resolve: :local)
-
-      assert {:error, %TransportError{reason: :nxdomain}} =
-               Sippet.send(stack, options(side(:tcp), @name, 5060))
-
-      assert_received {:asked, @name}
-      refute_received {:proxied, _destination, _credentials}
-    end
-
-    test "of a URI gets the port of the URI, else that of its protocol" do
-      for {protocol, uri, port} <- [
-            {:tcp, "sip:bob@#{@name};transport=tcp", 5060},
-            {:tcp, "sip:bob@#{@name}:5070;transport=tcp", 5070},
-            {:tls, "sips:bob@#{@name}", 5061},
-            {:ws, "sip:bob@#{@name};transport=ws", 80},
-            {:wss, "sips:bob@#{@name};transport=ws", 443}
-          ] do
-        stack = stack(side(protocol), protocol: :socks5, port: Proxy.start(:socks5, status: 4))
-
-        message = %{request(:options, {{127, 0, 0, 1}, 1}, uri: uri) | target: nil}
-
-        assert {:error, %TransportError{reason: {:proxy, {:socks5, 4}}}} =
-                 Sippet.send(stack, message)
-
-        assert_received {:proxied, {@name, ^port}, nil}
-      end
-    end
-  end
-
-  test "requests of the peer come from the proxy's address, and its flow leads back" do
-    listener = listen(side(:tcp))
-    port = Proxy.start(:socks5, names: %{@name => {127, 0, 0, 1}})
-    stack = stack(side(:tcp), protocol: :socks5, port: port)
-    peer = exchange(stack, side(:tcp), @name, listener)
-    remote = {{127, 0, 0, 1}, port}
-    via = "SIP/2.0/TCP far.example:#{listener.port};branch=z9hG4bK#{Wire.unique()};rport"
-    StreamPeer.send(peer, Wire.request("INVITE", peer, via: via))
-    assert_receive {^stack, :request, %{source: %{remote: ^remote}} = invite, key}
-    [{_version, :tcp, _sent_by, parameters}] = invite.headers.via
-    assert parameters["received"] == "127.0.0.1"
-    assert :ok = Sippet.send(stack, Message.to_response(invite, 180))
-    StreamPeer.expect(peer, "SIP/2.0 180 ")
-
-    back = %{options(side(:tcp), @name, listener.port) | target: invite.source}
-    assert :ok = Sippet.send(stack, back)
-    StreamPeer.expect(peer, "OPTIONS ")
-
-    # Behind a name there is no other way back: the address of a new connection would be the proxy's.
-    StreamPeer.close(peer)
-    assert_receive {^stack, :flow_closed, flow, :closed}
-    assert flow == invite.source
-    assert :ok = Sippet.send(stack, Message.to_response(invite, 200))
-    assert_receive {^stack, :error, :connection_closed, ^key}
-    StreamPeer.refute_accept(listener, 20)
-  end
-
-  test "connections that peers make are none of the proxy's" do
-    stack = stack(side(:tcp), protocol: :socks5, port: Proxy.start(:socks5))
-    peer = StreamPeer.connect(Sippet.Test.Stack.address(stack))
-    StreamPeer.send(peer, Wire.request("OPTIONS", peer, protocol: "TCP"))
-    assert_receive {^stack, :request, request, _key}
-    assert :ok = Sippet.send(stack, Message.to_response(request, 200))
-    StreamPeer.expect(peer, "SIP/2.0 200 ")
-    refute_received {:proxied, _destination, _credentials}
-  end
-
-  describe "credentials" do
-    test "may be those of a function" do
-      listener = listen(side(:tcp))
-      port = Proxy.start(:http_connect, credentials: @secret)
-
-      stack =
-        stack(side(:tcp), protocol: :http_connect, port: port, credentials: fn -> @secret end)
-
-      exchange(stack, side(:tcp), "127.0.0.1", listener)
-    end
-
-    test "stand in no report, no state of a process and no error" do
-      secret = {"visible-username", "visible-password"}
-      proxy = [protocol: :socks5, address: "127.0.0.1", port: 1080, credentials: secret]
-
-      refute_visible = fn term ->
-        refute inspect(term, limit: :infinity, structs: false) =~ "visible"
-      end
-
-      for module <- [
-            Sippet.Transports.TCP,
-            Sippet.Transports.TLS,
-            Sippet.Transports.WS,
-            Sippet.Transports.WSS
-          ] do
-        refute_visible.(module.child_spec(name: :some_stack, proxy: proxy))
-      end
-
-      listener = listen(side(:tcp))
-      port = Proxy.start(:socks5, credentials: secret)
-      stack = stack(side(:tcp), protocol: :socks5, port: port, credentials: secret)
-      exchange(stack, side(:tcp), "127.0.0.1", listener)
-      [%{pid: transport}] = Sippet.Transport.list(stack)
-      refute_visible.(:sys.get_status(transport))
-
-      for {_id, pid, _type, [module]} <- Supervisor.which_children(transport),
-          module != Sippet.Transport.Acceptor do
-        refute_visible.(:sys.get_status(pid))
-
-        if module == DynamicSupervisor do
-          for {_id, connection, _type, _modules} <- DynamicSupervisor.which_children(pid) do
-            refute_visible.(:sys.get_status(connection))
-
-            # What a connection that crashes leaves in the log.
-            log =
-              capture_log(fn ->
-                monitor = Process.monitor(connection)
-                send(connection, {:transmit, nil, :no_bytes, nil})
-                assert_receive {:DOWN, ^monitor, :process, _pid, _reason}
-                Logger.flush()
-              end)
-
-            assert log =~ "Sippet.Transport.Connection"
-            refute log =~ "visible"
-          end
-        end
-      end
-
-      refute_visible.(Sippet.Transport.list(stack))
-    end
-
-    test "that cannot be used are refused without being shown" do
-      good = [protocol: :socks5, address: "127.0.0.1", port: 1080]
-
-      for {options, expected} <- [
-            {:visible, ~r/:proxy to be nil or a keyword list/},
-            {good ++ [password: "visible"], ~r/other options than .* got: :password/},
-            {Keyword.put(good, :protocol, :socks4), ~r/:protocol :socks5 or :http_connect/},
-            {Keyword.put(good, :port, 0), ~r/a :port between 1 and 65535/},
-            {Keyword.put(good, :address, ""), ~r/an :address/},
-            {Keyword.delete(good, :address), ~r/an :address/},
-            {good ++ [resolve: :visible], ~r/:resolve :local or :remote/},
-            {good ++ [credentials: "visible"], ~r/:credentials of two strings of 1 to 255 bytes/},
-            {good ++ [credentials: {"visible", ""}], ~r/1 to 255 bytes/},
-            {good ++ [credentials: {"visible", String.duplicate("x", 256)}], ~r/1 to 255 bytes/},
-            {good ++ [credentials: fn -> :visible end], ~r/1 to 255 bytes/},
-            {Keyword.put(good, :protocol, :http_connect) ++ [credentials: {"visible:", "x"}],
-             ~r/without a colon/},
-            {Keyword.put(good, :protocol, :http_connect) ++ [credentials: {"a", "visible\r\n"}],
-             ~r/without control characters/}
-          ] do
-        error =
-          assert_raise ArgumentError, expected, fn ->
-            Sippet.Transports.TCP.start_link(name: start(udp: []), port: 0, proxy: options)
-          end
-
-        refute Exception.message(error) =~ "visible"
-      end
-    end
+  test "the processes end with the stack" do
+    [alice, phone] = for _ <- 1..2, do: Peer.open()
+    context = start([contact(phone)])
+    Peer.send(alice, context.udp, invite(alice))
+    Peer.receive_from(phone)
+    # One for the INVITE's key and one for its branch.
+    Test.Stack.eventually(fn -> sessions(context) == 2 end)
+    stop_supervised!({Sippet, context.stack})
+    Test.Stack.eventually(fn -> sessions(context) == 0 end)
   end
 end

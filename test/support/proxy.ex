@@ -1,205 +1,90 @@
 defmodule Sippet.Test.Proxy do
-  # A proxy of SOCKS5 (RFC 1928, RFC 1929) or HTTP CONNECT (RFC 9110 §9.3.6), by hand. It tells the test of what it is asked, as
-  # `{:proxied, destination, credentials}`; the destination is `{ip, port}` or `{name, port}`, as it was on the wire.
+  # For the tests of response contexts: a proxy, requests to it, what its branches answer.
   @moduledoc false
 
-  @options [:binary, active: false, packet: :raw, nodelay: true]
+  alias Sippet.{Message, Proxy}
+
+  @doc "A proxy at 192.0.2.1."
+  def new(options \\ []) do
+    Proxy.new!(
+      [interfaces: [udp: {"192.0.2.1", 5060}], key: String.duplicate("k", 16)] ++ options
+    )
+  end
+
+  @doc "A request as a client has sent it."
+  def request(method \\ "INVITE", fields \\ "") do
+    Message.parse!("""
+    #{method} sip:bob@biloxi.com SIP/2.0
+    Via: SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bKnashds8;received=192.0.2.77
+    From: Alice <sip:alice@atlanta.com>;tag=1928301774
+    To: Bob <sip:bob@biloxi.com>
+    Call-ID: a84b4c76e66710
+    CSeq: 314159 #{method}
+    #{fields}
+    """)
+  end
+
+  @doc "What a branch answers: a response to the request that it got, with a To tag of its own."
+  def answer(request, status_code, fields \\ []) do
+    {name, uri, _parameters} = request.headers.to
+
+    request
+    |> Message.put_header(
+      :to,
+      {name, uri, %{"tag" => "to-#{request.start_line.request_uri.host}"}}
+    )
+    |> Message.to_response(status_code)
+    |> then(
+      &Enum.reduce(fields, &1, fn {header, value}, m -> Message.put_header(m, header, value) end)
+    )
+  end
+
+  @doc "The requests among actions, in their order."
+  def requests(actions), do: for({:send_request, request} <- actions, do: request)
+
+  @doc "Actions in short: status codes, hosts and names."
+  def brief(actions) do
+    for action <- actions, elem(action, 0) not in [:start_timer_c, :stop_timer_c] do
+      case action do
+        {:send_request, request} -> {:request, request.start_line.request_uri.host}
+        {:send_response, response} -> response.start_line.status_code
+        {:cancel, key} -> {:cancel, key}
+      end
+    end
+  end
 
   @doc """
-  Starts one that ends with the test; returns its port on 127.0.0.1, or on `:ip`. Options:
-
-    * `:credentials` - `{username, password}` without which it refuses
-    * `:names` - addresses by name, for destinations that are names
-    * `:status` - what it answers instead of connecting: a reply of SOCKS5, or a line of a status
-    * `:early` - bytes that come from the destination together with its last answer
-    * `:bytewise` - its answers come a byte at a time
-    * `:hostile` - a function that is given the socket, instead of all of that
+  A core that forwards what comes to a stack, by a server of this name; `lookup` is that of
+  `Sippet.Proxy.determine_targets/3`, `options` those of `Sippet.Proxy.Server.forward/5`.
   """
-  def start(protocol, options \\ []) do
-    ip = Keyword.get(options, :ip, {127, 0, 0, 1})
-    {:ok, listener} = :gen_tcp.listen(0, [ip: ip, reuseaddr: true] ++ @options)
-    {:ok, port} = :inet.port(listener)
-    proxy = Map.merge(%{protocol: protocol, test: self()}, Map.new(options))
-    pid = spawn_link(fn -> accept(listener, proxy) end)
-    :ok = :gen_tcp.controlling_process(listener, pid)
-    port
-  end
+  def core(stack, server, proxy, lookup, options \\ [record_route: true]) do
+    Sippet.Test.Core.register(stack, fn
+      :request, %{start_line: %{method: :ack}} = ack, nil ->
+        {ack, _own} = Proxy.preprocess_route(proxy, ack)
+        Proxy.Server.forward_ack(server, ack)
 
-  defp accept(listener, proxy) do
-    {:ok, socket} = :gen_tcp.accept(listener)
-    pid = spawn_link(fn -> receive(do: (:go -> serve(socket, proxy))) end)
-    :ok = :gen_tcp.controlling_process(socket, pid)
-    send(pid, :go)
-    accept(listener, proxy)
-  end
+      :request, %{start_line: %{method: :cancel}} = cancel, key ->
+        Proxy.Server.cancel(server, cancel, key)
 
-  defp serve(socket, %{hostile: hostile}), do: hostile.(socket)
+      :request, request, key ->
+        {request, _own} = Proxy.preprocess_route(proxy, request)
 
-  # Whoever has had enough may close at any time.
-  defp serve(socket, %{protocol: :socks5} = proxy) do
-    with {:ok, <<5, count>>} <- :gen_tcp.recv(socket, 2),
-         {:ok, methods} <- :gen_tcp.recv(socket, count),
-         {:ok, credentials} <- authenticate(socket, methods, proxy),
-         {:ok, <<5, 1, 0, type>>} <- :gen_tcp.recv(socket, 4),
-         {:ok, host} <- read_host(socket, type),
-         {:ok, <<port::16>>} <- :gen_tcp.recv(socket, 2) do
-      send(proxy.test, {:proxied, {host, port}, credentials})
-
-      case connect({host, port}, proxy) do
-        {:ok, other} ->
-          # A name for the address that it is bound to, the longest answer that there is.
-          name = String.duplicate("x", 255)
-          answer(socket, [5, 0, 0, 3, 255, name, 0, 0, Map.get(proxy, :early, "")], proxy)
-          relay(socket, other)
-
-        {:error, reply} ->
-          answer(socket, [5, reply, 0, 1, 0, 0, 0, 0, 0, 0], proxy)
-      end
-    end
-  end
-
-  defp serve(socket, %{protocol: :http_connect} = proxy) do
-    with {:ok, head} <- read_head(socket, "") do
-      ["CONNECT " <> first | fields] = String.split(head, "\r\n", trim: true)
-      [authority, "HTTP/1.1"] = String.split(first, " ")
-      true = "Host: #{authority}" in fields
-
-      given =
-        Enum.find_value(fields, fn field ->
-          with "Proxy-Authorization: Basic " <> encoded <- field do
-            [username, password] = encoded |> Base.decode64!() |> String.split(":", parts: 2)
-
-            {username, password}
-          else
-            _other -> nil
-          end
-        end)
-
-      destination = destination(authority)
-      send(proxy.test, {:proxied, destination, given})
-
-      if proxy[:credentials] in [nil, given] do
-        case connect(destination, proxy) do
-          {:ok, other} ->
-            # Fields of a body that there is not (RFC 9110 §9.3.6), behind an interim response.
-            head =
-              "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.0 200 Connection established\r\n" <>
-                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-            answer(socket, [head, Map.get(proxy, :early, "")], proxy)
-            relay(socket, other)
-
-          {:error, status} ->
-            answer(socket, "HTTP/1.1 #{status}\r\nContent-Length: 4\r\n\r\nsad!", proxy)
+        with :ok <- Proxy.validate_request(proxy, request),
+             {:ok, targets} <- Proxy.determine_targets(proxy, request, lookup) do
+          Proxy.Server.forward(server, request, key, targets, options)
+        else
+          {:ok, :final_recipient} -> Sippet.send(stack, Message.to_response(request, 200))
+          {:error, error} -> Sippet.send(stack, Proxy.refuse(proxy, request, error))
         end
-      else
-        challenge = "Proxy-Authenticate: Basic realm=\"test\"\r\nContent-Length: 0\r\n"
 
-        answer(
-          socket,
-          "HTTP/1.1 407 Proxy Authentication Required\r\n#{challenge}\r\n",
-          proxy
-        )
-      end
-    end
-  end
+      :response, response, key ->
+        Proxy.Server.handle_response(server, response, key)
 
-  defp authenticate(socket, methods, %{credentials: credentials} = proxy) do
-    if methods =~ <<2>> do
-      answer(socket, [5, 2], proxy)
-      {:ok, <<1, length>>} = :gen_tcp.recv(socket, 2)
-      {:ok, username} = :gen_tcp.recv(socket, length)
-      {:ok, <<length>>} = :gen_tcp.recv(socket, 1)
-      {:ok, password} = :gen_tcp.recv(socket, length)
-      right? = {username, password} == credentials
-      answer(socket, [1, if(right?, do: 0, else: 1)], proxy)
-      if right?, do: {:ok, credentials}, else: :gen_tcp.close(socket)
-    else
-      answer(socket, [5, 0xFF], proxy)
-    end
-  end
+      :error, reason, key ->
+        Proxy.Server.handle_error(server, reason, key)
 
-  defp authenticate(socket, methods, proxy) do
-    true = methods =~ <<0>>
-    answer(socket, [5, 0], proxy)
-    {:ok, nil}
-  end
-
-  defp read_host(socket, 1) do
-    with {:ok, <<a, b, c, d>>} <- :gen_tcp.recv(socket, 4), do: {:ok, {a, b, c, d}}
-  end
-
-  defp read_host(socket, 4) do
-    with {:ok, bytes} <- :gen_tcp.recv(socket, 16),
-         do: {:ok, List.to_tuple(for(<<part::16 <- bytes>>, do: part))}
-  end
-
-  defp read_host(socket, 3) do
-    with {:ok, <<length>>} <- :gen_tcp.recv(socket, 1), do: :gen_tcp.recv(socket, length)
-  end
-
-  defp destination(authority) do
-    [_, host, port] = Regex.run(~r/\A(.*):([0-9]+)\z/, authority)
-    port = String.to_integer(port)
-
-    case :inet.parse_strict_address(
-           String.to_charlist(String.trim(host, "[") |> String.trim("]"))
-         ) do
-      {:ok, ip} when tuple_size(ip) == 8 -> if host =~ ~r/\A\[.*\]\z/, do: {ip, port}
-      {:ok, ip} -> {ip, port}
-      {:error, :einval} -> {host, port}
-    end
-  end
-
-  defp read_head(socket, head) do
-    if String.ends_with?(head, "\r\n\r\n") do
-      {:ok, head}
-    else
-      with {:ok, byte} <- :gen_tcp.recv(socket, 1), do: read_head(socket, head <> byte)
-    end
-  end
-
-  defp connect(_destination, %{status: status}), do: {:error, status}
-
-  defp connect({host, port}, proxy) do
-    ip = if is_binary(host), do: Map.fetch!(proxy.names, host), else: host
-    family = if tuple_size(ip) == 8, do: :inet6, else: :inet
-    :gen_tcp.connect(ip, port, [family | @options])
-  end
-
-  defp answer(socket, bytes, %{bytewise: true}) do
-    for <<byte <- IO.iodata_to_binary(bytes)>> do
-      :gen_tcp.send(socket, <<byte>>)
-
-      # So that they come apart.
-      receive do
-      after
-        1 -> :ok
-      end
-    end
-
-    :ok
-  end
-
-  defp answer(socket, bytes, _proxy), do: :gen_tcp.send(socket, bytes)
-
-  defp relay(one, other) do
-    for socket <- [one, other], do: :inet.setopts(socket, active: true)
-    pass_on(one, other)
-  end
-
-  defp pass_on(one, other) do
-    receive do
-      {:tcp, ^one, bytes} ->
-        _ = :gen_tcp.send(other, bytes)
-        pass_on(one, other)
-
-      {:tcp, ^other, bytes} ->
-        _ = :gen_tcp.send(one, bytes)
-        pass_on(one, other)
-
-      {closed, _socket} when closed == :tcp_closed ->
-        for socket <- [one, other], do: :gen_tcp.close(socket)
-    end
+      :flow_closed, _flow, _reason ->
+        :ok
+    end)
   end
 end

@@ -42,7 +42,9 @@ defmodule Sippet.Transport.Listener do
     :origins,
     :http,
     :client_path,
-    :ping_interval
+    :ping_interval,
+    # Of TLS.
+    :alias
   ]
 
   @doc "The options of all transports over streams; `port` is the default one."
@@ -86,8 +88,20 @@ defmodule Sippet.Transport.Listener do
   @spec start_secure_link(module, atom, keyword) :: Supervisor.on_start()
   def start_secure_link(module, protocol, options) do
     case Credentials.load(Map.new(options)) do
-      {:ok, credentials} -> start_link(module, protocol, options, credentials)
-      {:error, reason} -> {:error, error(reason, protocol, {options[:ip], options[:port]})}
+      {:ok, credentials} ->
+        check_alias!(options, credentials)
+        start_link(module, protocol, options, credentials)
+
+      {:error, reason} ->
+        {:error, error(reason, protocol, {options[:ip], options[:port]})}
+    end
+  end
+
+  # RFC 5923 §6: who asks for it has to be somebody.
+  defp check_alias!(options, credentials) do
+    if options[:alias] == true and not Credentials.certified?(credentials) do
+      raise ArgumentError,
+            "expected :alias to be false, without a certificate for peers to verify"
     end
   end
 
