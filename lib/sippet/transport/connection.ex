@@ -115,7 +115,9 @@ defmodule Sippet.Transport.Connection do
       {:ok, socket, codec, rest} ->
         Connections.count(shared.table, :connected)
         names = Alias.names(socket, :connected, shared.table)
-        opened(%{state | socket: socket, codec: codec, names: names}, nil, rest)
+        remote = source(state.remote, socket)
+        state = %{state | socket: socket, codec: codec, names: names, remote: remote}
+        opened(state, nil, rest)
 
       {:error, reason} ->
         Connections.count(shared.table, :connect_failures)
@@ -196,6 +198,17 @@ defmodule Sippet.Transport.Connection do
   def handle_info(:farewell, state), do: close(state, :broken)
   def handle_info(_other, state), do: {:noreply, state}
 
+  # Of a peer that is known by its name alone, messages come from the proxy's address.
+  defp source({ip, _port} = remote, _socket) when is_tuple(ip), do: remote
+
+  defp source({_name, port}, socket) do
+    case Socket.peer(socket) do
+      {:ok, address} -> address
+      # Gone again.
+      {:error, _reason} -> {{0, 0, 0, 0}, port}
+    end
+  end
+
   # The application was asked for a page and has answered.
   defp failure(:http_request), do: :http_requests
   defp failure(_reason), do: :handshake_failures
@@ -214,7 +227,7 @@ defmodule Sippet.Transport.Connection do
     if state.key, do: :ets.insert_new(table, {{:to, state.key}, state.number})
 
     for {:manager, manager} <- :ets.lookup(table, :manager),
-        do: send(manager, {:open, self(), state.number})
+        do: send(manager, {:open, self(), state.number, state.remote})
 
     now = now()
     state = keep_deadline(%{state | active_ms: now, heard_ms: now}, deadline)
