@@ -5,7 +5,7 @@ export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test simulate delivery open fuzz asan matrix dialyzer lint demo interop proxy-load bench bench-crates \
+.PHONY: setup test simulate delivery open fuzz asan matrix dialyzer lint demo e2e interop proxy-load bench bench-crates \
 	bench-scheduling bench-instructions bench-load bench-overload bench-telemetry soak clean
 
 setup:
@@ -57,6 +57,11 @@ lint: setup
 
 demo: setup
 	@ELIXIR_ERL_OPTIONS="+Bd $$ELIXIR_ERL_OPTIONS" mix run examples/demo.exs
+
+# The web phone in headless Chromium, with ONLY the cases of that in their name.
+e2e: setup
+	mix compile
+	@SIPPET_NIF_PATH="$(CURDIR)/_build/dev/lib/sippet/priv/native/sippet_nif.so" bash examples/web_phone/e2e/run.sh
 
 interop: setup
 	bash test/interop/run.sh

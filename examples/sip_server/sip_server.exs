@@ -25,6 +25,13 @@
   # Whether the uri of credentials has to be the Request-URI (RFC 7616 §3.4.6). SIPp's is not.
   check_uri: true,
 
+  # The folder of the web phone, which examples/web_phone/build.sh makes: http://127.0.0.1:8080/ is its page then.
+  web: "../web_phone/build",
+
+  # Whether http://127.0.0.1:8080/trace shows the calls as they happen, to browsers on this machine only. What proves who
+  # somebody is does not get there, but who calls whom does.
+  trace: true,
+
   # Seconds that a registration may last.
   expires: [min: 60, default: 3600, max: 7200],
 

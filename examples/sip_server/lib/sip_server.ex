@@ -10,7 +10,8 @@ defmodule SipServer do
       ├─ Sippet.DigestAuth.Server    two, for 401 and 407
       ├─ Sippet.Proxy.Server         a process for each request that is being forwarded
       ├─ Sippet                      the stack, with SipServer.Core on top
-      ├─ Sippet.Transports.UDP ...   one for each that is configured
+      ├─ Sippet.Transports.UDP ...   one for each that is configured; WS and WSS serve the web phone too, by SipServer.Web
+      ├─ Sippet.Trace                what the page of the live ladder shows, if the configuration has `trace`
       └─ Sippet.Drainer              the first to be shut down: calls that ring are still answered
   """
 
@@ -38,6 +39,8 @@ defmodule SipServer do
     check_uri: true,
     expires: [min: 60, default: 3600, max: 7200],
     location: SipServer.Location.ETS,
+    web: nil,
+    trace: false,
     stack: [],
     drain_ms: 10_000
   ]
@@ -67,6 +70,7 @@ defmodule SipServer do
           {protocol, options} <- config.transports,
           do: {@modules[protocol], [name: @stack] ++ options}
         ) ++
+        if(config.trace, do: [{Sippet.Trace, stack: @stack, name: SipServer.Trace}], else: []) ++
         [{Sippet.Drainer, name: @stack, timeout_ms: config.drain_ms}]
 
     Supervisor.init(children, strategy: :rest_for_one)
@@ -100,7 +104,7 @@ defmodule SipServer do
         options =
           if is_integer(port_or_options), do: [port: port_or_options], else: port_or_options
 
-        {protocol, Keyword.put_new(options, :address, config.address)}
+        {protocol, options |> Keyword.put_new(:address, config.address) |> put_http(protocol)}
       end
 
     host = config.host || config.address
@@ -116,6 +120,11 @@ defmodule SipServer do
 
     Map.merge(config, %{transports: transports, proxy: proxy, realm: hd(config.domains)})
   end
+
+  defp put_http(options, protocol) when protocol in [:ws, :wss],
+    do: Keyword.put_new(options, :http, {SipServer.Web, :respond})
+
+  defp put_http(options, _protocol), do: options
 end
 
 defmodule SipServer.Application do

@@ -334,4 +334,66 @@ defmodule SipServerTest do
       true -> Process.sleep(10) && eventually(condition, tries - 1)
     end
   end
+
+  describe "the port of WebSockets, asked by HTTP" do
+    test "has the page, or says what is missing, and nothing else of the folder" do
+      folder = Path.join(System.tmp_dir!(), "sip_server_web_#{System.pid()}")
+      File.mkdir_p!(folder)
+      on_exit(fn -> File.rm_rf!(folder) end)
+      stop_supervised!(SipServer)
+      Phone.start_server(web: folder)
+
+      assert {503, body} = get("/")
+      assert body =~ "build.sh"
+      File.write!(Path.join(folder, "missing.txt"), "npm is missing\n")
+      assert {503, body} = get("/")
+      assert body =~ "npm is missing"
+
+      File.write!(Path.join(folder, "index.html"), "<p>the page</p>")
+      assert get("/") == {200, "<p>the page</p>"}
+      assert get("/phone.json") == {200, ~s({"domain":"example.com","trace":false})}
+
+      for path <- ["/missing.txt", "/../users.txt", "/phone.js", "/trace"],
+          do: assert({404, _} = get(path))
+    end
+
+    test "without `web` it says so, and the server runs" do
+      assert {503, body} = get("/")
+      assert body =~ "`web`"
+      assert status(register(Phone.start("bob", :ws))) == 200
+    end
+
+    test "shows the ladder to browsers of this machine that asked for this machine" do
+      stop_supervised!(SipServer)
+      Phone.start_server(trace: true)
+      register(Phone.start("bob", :udp))
+      assert {200, ladder} = get("/trace/ladder")
+      assert ladder =~ "REGISTER"
+      refute ladder =~ ~r/response=(&quot;|")[0-9a-f]{32}/
+      assert get("/phone.json") == {200, ~s({"domain":"example.com","trace":true})}
+
+      for host <- ["example.com", "127.0.0.1.example.com", "192.0.2.1"] do
+        assert {404, ""} = get("/trace", host)
+        assert get("/phone.json", host) == {200, ~s({"domain":"example.com","trace":false})}
+      end
+    end
+
+    # From this machine: without a client that would tidy the path.
+    defp get(path, host \\ "127.0.0.1") do
+      {:ok, ip} = :inet.parse_address(String.to_charlist(host()))
+      {:ok, socket} = :gen_tcp.connect(ip, 8080, [:binary, active: false])
+      :ok = :gen_tcp.send(socket, "GET #{path} HTTP/1.1\r\nHost: #{host}\r\n\r\n")
+      [head, body] = socket |> read("") |> String.split("\r\n\r\n", parts: 2)
+      ["HTTP/1.1", status | _] = String.split(head, " ")
+      assert head =~ ~r/content-security-policy: default-src 'none'/i
+      {String.to_integer(status), body}
+    end
+
+    defp read(socket, text) do
+      case :gen_tcp.recv(socket, 0, 5_000) do
+        {:ok, more} -> read(socket, text <> more)
+        {:error, :closed} -> text
+      end
+    end
+  end
 end

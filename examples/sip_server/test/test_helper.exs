@@ -26,13 +26,14 @@ defmodule SipServer.Phone do
     File.write!(users, lines)
     on_exit(fn -> File.rm(users) end)
 
-    config = [
-      domains: ["example.com"],
-      address: host(),
-      transports: [udp: 5060, tcp: 5060, ws: 8080] ++ Keyword.get(options, :transports, []),
-      users: users,
-      drain_ms: 5_000
-    ]
+    config =
+      [
+        domains: ["example.com"],
+        address: host(),
+        transports: [udp: 5060, tcp: 5060, ws: 8080] ++ Keyword.get(options, :transports, []),
+        users: users,
+        drain_ms: 5_000
+      ] ++ Keyword.take(options, [:web, :trace])
 
     start_supervised!(Map.put(SipServer.child_spec(config), :restart, :temporary))
   end
