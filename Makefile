@@ -1,4 +1,4 @@
-# Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate, TARGET and SECONDS for
+# Each target runs setup by itself. PORT, WEB_PORT, ADDRESS and ONCE are for demo, ONLY for e2e, SEEDS and SEED for simulate, TARGET and SECONDS for
 # fuzz, SECONDS and SEED for delivery, COUNT for open, SECONDS, RATE and T1 for soak, USERS, CALLS and RATE for proxy-load, PARTS and ROUNDS for bench-load; see
 # README.md and CONTRIBUTING.md.
 export LANG := C.UTF-8
@@ -55,7 +55,9 @@ lint: setup
 	MIX_ENV=test mix compile --warnings-as-errors
 	@bash bench/instructions.sh compare || true
 
+# Without npm the web phone is missing, and its page says so. With ONCE nobody looks at it.
 demo: setup
+	@case "$(ONCE)" in ""|0) bash examples/web_phone/build.sh || true;; esac
 	@ELIXIR_ERL_OPTIONS="+Bd $$ELIXIR_ERL_OPTIONS" mix run examples/demo.exs
 
 # The web phone in headless Chromium, with ONLY the cases of that in their name.

@@ -47,7 +47,7 @@ defmodule Demo.Caller do
   @doc """
   Places a call and hangs up after `:talk_ms`: `:ok`, or `{:error, sentence}` when anything but a whole call came of it.
 
-  `uri` has a numeric host. `:call_id` may be given.
+  `uri` has a numeric host. `:call_id` may be given, and `:domain`, whose user the caller is; by default that of its address.
   """
   def call(uri, options \\ []) do
     invite = invite(Sippet.URI.parse!(uri), options)
@@ -89,7 +89,7 @@ defmodule Demo.Caller do
   defp invite(uri, options) do
     {:ok, peer_ip} = uri.host |> String.to_charlist() |> :inet.parse_address()
     {host, _port} = Local.address(@stack, peer_ip)
-    me = %Sippet.URI{scheme: "sip", userinfo: "alice", host: host}
+    me = %Sippet.URI{scheme: "sip", userinfo: "alice", host: options[:domain] || host}
 
     request =
       :invite

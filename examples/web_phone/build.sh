@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Bundles the page into build/, which is not committed: its packages as package-lock.json has them, by npm, and JsSIP and what
 # is in src/ in one file, by esbuild. Where that cannot be done build/missing.txt says why, the server shows it in place of the
-# page, and this ends with 1. `build.sh test` installs what the tests need too.
+# page, and this ends with 1. npm is installed by apt if need be. `build.sh test` installs what the tests need too.
 set -euo pipefail
 cd "$(dirname "$0")"
+source ./packages.sh
 
 mkdir -p build
 
@@ -13,8 +14,8 @@ missing() {
   exit 1
 }
 
-command -v npm >/dev/null ||
-  missing "npm is missing, which fetches JsSIP: install it (apt install npm) and start the server again."
+command -v npm >/dev/null || apt_install nodejs npm >build/apt.out 2>&1 ||
+  missing "npm is missing, which fetches JsSIP, and cannot be installed from here: install it (apt install npm) and start the server again."
 
 # Exactly what the lockfile says, and no scripts of the packages. What is installed is not asked for again.
 with="${1:-page}"

@@ -495,15 +495,24 @@ defmodule Sippet.Integration.DemoTest do
           {left <> right, text}
         end
 
+      # A proxy says 100 where nothing has come from further on for a while (§16.2).
       assert [
                {">", "INVITE sip:bob@127.0.0.1:" <> _},
-               {"<", "100 Trying (INVITE)"},
                {"<", "180 Ringing (INVITE)"},
                {"<", "200 OK (INVITE)"},
                {">", "ACK sip:bob@127.0.0.1:" <> _},
                {">", "BYE sip:bob@127.0.0.1:" <> _},
                {"<", "200 OK (BYE)"}
-             ] = lines
+             ] = List.delete(lines, {"<", "100 Trying (INVITE)"})
+
+      assert output =~ ~r"^The web phone is at http://127\.0\.0\.1:\d+/ "m
+      for name <- ["alice", "bob"], do: assert(output =~ "  #{name}, password secret-#{name}\n")
+    end
+
+    test "has passwords of its own where others can reach it" do
+      assert {output, 0} = demo([{"PORT", "0"}, {"ADDRESS", "0.0.0.0"}])
+      assert [[_, alice], [_, bob]] = Regex.scan(~r/^  \w+, password (\S{12})$/m, output)
+      assert alice != bob
     end
 
     test "goes on serving, with a line a message, until it is ended", context do
@@ -534,18 +543,59 @@ defmodule Sippet.Integration.DemoTest do
       assert status(ask(peer, request(peer, "OPTIONS", "sip:#{peer.server}"))) == 200
       assert line_with(demo, "OPTIONS sip:") =~ "127.0.0.1 #{port}  OPTIONS sip:#{peer.server}"
 
+      # Nobody is bob any more; then this is, and is called by a stranger.
+      stranger = [From: "<sip:carol@elsewhere.example.org>;tag=from"]
+      invite = request(peer, "INVITE", "sip:bob@#{peer.server}", stranger)
+      assert status(ask(peer, invite)) == 480
+      assert status(register_bob(peer)) == 200
+      transmit(peer, request(peer, "INVITE", "sip:bob@#{peer.server}", stranger))
+      forwarded = text_with(peer, "INVITE sip:test@127.0.0.1")
+      transmit(peer, response(forwarded, "180 Ringing", peer))
+      text_with(peer, "SIP/2.0 180 ")
+
       # SIGTERM: the call that rings is answered, a new one is not taken, and then it ends.
-      ringing = request(peer, "INVITE", "sip:bob@#{peer.server}")
-      assert status(ask(peer, ringing)) == 100
-      assert status(receive_text(peer)) == 180
       System.cmd("kill", ["-TERM", "#{os_pid}"])
       line_with(demo, "The server stops.")
-      ok = text_with(peer, "SIP/2.0 200 ")
       transmit(peer, request(peer, "OPTIONS", "sip:#{peer.server}"))
       text_with(peer, "SIP/2.0 503 ")
-      transmit(peer, within(peer, "ACK", ok, 1))
+      transmit(peer, response(forwarded, "200 OK", peer))
+      text_with(peer, "SIP/2.0 200 ")
       assert_receive {^demo, {:exit_status, 0}}, 60_000
     end
+
+    # What a UAS says, with its tag.
+    defp response(request, line, peer) do
+      [head | _] = String.split(request, "\r\n\r\n")
+
+      kept =
+        for field <- head |> String.split("\r\n") |> tl(),
+            field =~ ~r/\A(Via|Record-Route|From|Call-ID|CSeq):/i,
+            do: [field, "\r\n"]
+
+      IO.iodata_to_binary([
+        ["SIP/2.0 ", line, "\r\n", kept, "To: ", field(request, "To"), ";tag=bob\r\n"],
+        ["Contact: <sip:test@127.0.0.1:#{peer.port}>\r\nContent-Length: 0\r\n\r\n"]
+      ])
+    end
+
+    # RFC 2617 §3.2.2, with the password that the demo has printed.
+    defp register_bob(peer) do
+      uri = "sip:#{peer.server}"
+      bob = [From: "<sip:bob@#{peer.server}>;tag=bob", To: "<sip:bob@#{peer.server}>"]
+      challenge = field(ask(peer, request(peer, "REGISTER", uri, bob)), "WWW-Authenticate")
+      [_, nonce] = Regex.run(~r/nonce="([^"]*)"/, challenge)
+      [_, realm] = Regex.run(~r/realm="([^"]*)"/, challenge)
+      ha1 = md5("bob:#{realm}:secret-bob")
+      response = md5("#{ha1}:#{nonce}:00000001:c:auth:" <> md5("REGISTER:#{uri}"))
+
+      credentials =
+        ~s(Digest username="bob", realm="#{realm}", nonce="#{nonce}", uri="#{uri}", response="#{response}", ) <>
+          ~s(cnonce="c", qop=auth, nc=00000001)
+
+      ask(peer, request(peer, "REGISTER", uri, bob ++ [Authorization: credentials]))
+    end
+
+    defp md5(text), do: Base.encode16(:crypto.hash(:md5, text), case: :lower)
 
     defp text_with(peer, start) do
       text = receive_text(peer)

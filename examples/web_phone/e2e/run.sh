@@ -5,24 +5,12 @@
 # What is missing is installed by apt where that can be done; else it says so and ends with 0, with STRICT=1 with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source ./packages.sh
 
 missing() {
   printf 'e2e: not run: %s\n' "$*" >&2
   [ "${STRICT:-0}" != 1 ] || exit 1
   exit 0
-}
-
-apt_install() {
-  local as_root=()
-  command -v apt-get >/dev/null || return 1
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || return 1
-    as_root=(sudo)
-  fi
-  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600)
-  echo "e2e: installing $*"
-  "${apt[@]}" update -qq || true
-  "${apt[@]}" install -y -qq --no-install-recommends "$@"
 }
 
 browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
