@@ -4,6 +4,7 @@ defmodule Sippet.Stack do
   @moduledoc false
 
   alias Sippet.{Native, Resolver, Router}
+  alias Sippet.Logger.Budget
   alias Sippet.Message.Tag
   alias Sippet.Transactions.{Client, Server}
   alias Sippet.Transport.FlowToken
@@ -27,7 +28,7 @@ defmodule Sippet.Stack do
           limits: Native.stack_limits(),
           options: keyword,
           transports: :ets.tid(),
-          log_budget: :atomics.atomics_ref(),
+          log_budget: Budget.t(),
           group_leader: pid,
           # The process of the simulation that it belongs to.
           sim: pid | nil,
@@ -51,14 +52,18 @@ defmodule Sippet.Stack do
      "how long an INVITE server waits for its core after each provisional response before it answers 408"},
     {:max_transactions, 1_000_000, :count,
      "how many transactions may be open; a tenth is kept for CANCEL, ACK and requests inside dialogs"},
-    {:max_start_delay_ms, 100, :delay,
-     "how long callbacks may wait for a processor before requests outside of dialogs are refused, `:infinity` for any time; see \
+    {:max_start_delay_ms, 50, :delay,
+     "how long callbacks may wait for a processor before requests outside of dialogs are refused, those inside after four times as \
+long, `:infinity` for any time; see \
 `guides/operations.md`"},
     {:merged_requests, :deliver, [:deliver, :reject],
      "`:reject` answers 482 to a request that came another way before: for user agents, not for proxies (RFC 3261 §8.2.2.2)"},
     {:stray_responses, :drop, [:drop, :deliver],
      "`:deliver` gives responses that match no transaction to the core with key nil: for stateless proxies (RFC 6026 §7.3)"}
   ]
+
+  # How many failures of the core are logged in a second.
+  @failures_a_second 10
 
   # About ten thousand transactions.
   @calls_to_trim 40
@@ -190,7 +195,8 @@ defmodule Sippet.Stack do
       limits: limits,
       options: options,
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
-      log_budget: :atomics.new(1, signed: false),
+      log_budget:
+        Budget.new(@failures_a_second, :error, "callbacks of the core of #{inspect(name)} failed"),
       group_leader: Process.group_leader(),
       sim: sim,
       resolver: Keyword.fetch!(options, :resolver)
