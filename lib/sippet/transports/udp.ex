@@ -13,9 +13,8 @@ defmodule Sippet.Transports.UDP do
   transport, in the order of their start, whose address family fits.
 
   A STUN Binding request is answered with the address that it came from, as peers behind NATs ask for to keep their way to here
-  open (RFC 5626 §4.4.2, §8). A datagram of nothing but CRLF or NUL, which some send for the same end, is ignored; the stack
-  counts it (`keep_alives` of `Sippet.Transaction.counters/1`).
-  `Sippet.keep_alive/3` has this side ask.
+  open (RFC 5626 §4.4.2, §8). A datagram of nothing but CRLF or NUL, which some send for the same end, is ignored, and counted in
+  `Sippet.Transaction.counters/1`. `Sippet.keep_alive/3` has this side ask.
   """
 
   use GenServer
