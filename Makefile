@@ -1,11 +1,11 @@
 # Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate, TARGET and SECONDS for
-# fuzz, SECONDS and SEED for delivery, COUNT for open, SECONDS, RATE and T1 for soak, PARTS and ROUNDS for bench-load; see README.md
-# and CONTRIBUTING.md.
+# fuzz, SECONDS and SEED for delivery, COUNT for open, SECONDS, RATE and T1 for soak, USERS, CALLS and RATE for proxy-load, PARTS and ROUNDS for bench-load; see
+# README.md and CONTRIBUTING.md.
 export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test simulate delivery open fuzz asan matrix dialyzer lint demo interop bench bench-crates \
+.PHONY: setup test simulate delivery open fuzz asan matrix dialyzer lint demo interop proxy-load bench bench-crates \
 	bench-scheduling bench-instructions bench-load bench-overload bench-telemetry soak clean
 
 setup:
@@ -60,6 +60,11 @@ demo: setup
 
 interop: setup
 	bash test/interop/run.sh
+
+# SIPp registers USERS at examples/sip_server and places CALLS calls through it, RATE a second: 10000, 10000, 200.
+proxy-load: setup
+	mix compile
+	SIPPET_NIF_PATH="$(CURDIR)/_build/dev/lib/sippet/priv/native/sippet_nif.so" bash examples/sip_server/load/run.sh
 
 # See bench/README.md.
 bench: setup

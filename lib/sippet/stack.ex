@@ -7,6 +7,7 @@ defmodule Sippet.Stack do
   alias Sippet.Logger.Budget
   alias Sippet.Message.Tag
   alias Sippet.Transactions.{Client, Server}
+  alias Sippet.Transport.FlowToken
 
   @enforce_keys [
     :name,
@@ -97,6 +98,8 @@ long, `:infinity` for any time; see \
     IO.iodata_to_binary([
       "  * `:name` - the stack's name, an atom; required\n",
       "  * `:core` - the module of the core, as by `Sippet.register_core/2`; default none\n",
+      "  * `:flow_token_key` - what `Sippet.Flow.to_token/2` signs by: 32 random bytes or more, a list of such, of which the first signs\n",
+      "    and all are good to verify, or a function that returns them; by default one that the VM makes, and forgets when it stops\n",
       "  * `:resolver` - a module of `Sippet.Resolver`, or `{module, options}`; default `Sippet.Resolver.DNS`\n",
       options,
       "  * `:limits` - what received messages are held to, a keyword list:\n",
@@ -119,7 +122,7 @@ long, `:infinity` for any time; see \
         raise ArgumentError, "expected :name option to be present"
     end
 
-    known = [:name, :core, :resolver, :limits | Enum.map(@options, &elem(&1, 0))]
+    known = [:name, :core, :flow_token_key, :resolver, :limits | Enum.map(@options, &elem(&1, 0))]
 
     for {key, _value} <- options, key not in known do
       raise ArgumentError, "unknown option #{inspect(key)}, known are: #{inspect(known)}"
@@ -135,6 +138,7 @@ long, `:infinity` for any time; see \
     [
       name: options[:name],
       core: options[:core],
+      flow_token_key: FlowToken.validate!(options[:flow_token_key]),
       resolver: Resolver.validate!(Keyword.get(options, :resolver, Resolver.default())),
       limits: validate_limits!(Keyword.get(options, :limits, []))
     ] ++ checked

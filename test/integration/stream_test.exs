@@ -546,7 +546,7 @@ defmodule Sippet.Integration.StreamTest do
 
   # The process of a peer's connection.
   defp process(stack, peer) do
-    [[pid]] = :ets.match(table(stack), {:_, :"$1", :_, :_, {peer.ip, peer.port}, :_})
+    [[pid]] = :ets.match(table(stack), {:_, :"$1", :_, :_, {peer.ip, peer.port}, :_, :_, :_})
     pid
   end
 

@@ -1,5 +1,5 @@
 defmodule Sippet.Dialog.Route do
-  # How the route set of a dialog goes into a request (§12.2.1.1). Called by Sippet.Dialog only.
+  # How a set of routes goes into a request (§12.2.1.1, §16.6). Called by Sippet.Dialog and Sippet.Proxy only.
   @moduledoc false
 
   alias Sippet.{Message, URI}
@@ -23,7 +23,9 @@ defmodule Sippet.Dialog.Route do
     end
   end
 
-  defp loose?(%URI{parameters: parameters}), do: parameter(parameters, "lr") != nil
+  @doc "Tells whether a route is a loose router (§19.1.1)."
+  @spec loose?(URI.t()) :: boolean
+  def loose?(%URI{parameters: parameters}), do: parameter(parameters, "lr") != nil
 
   # §19.1.1, table 1: neither the parameter method nor headers may be in a Request-URI.
   defp request_uri(%URI{parameters: parameters} = uri),
@@ -62,10 +64,11 @@ defmodule Sippet.Dialog.Route do
     end
   end
 
-  # Of a parameter without a value it is "".
-  defp parameter(nil, _wanted), do: nil
+  @doc "The value of a URI's parameter, nil where it is not there; of one without a value it is \"\"."
+  @spec parameter(String.t() | nil, String.t()) :: String.t() | nil
+  def parameter(nil, _wanted), do: nil
 
-  defp parameter(parameters, wanted) do
+  def parameter(parameters, wanted) do
     Enum.find_value(String.split(parameters, ";", trim: true), fn pair ->
       if name(pair) == wanted do
         case :binary.split(pair, "=") do
