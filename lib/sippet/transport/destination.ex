@@ -210,6 +210,9 @@ defmodule Sippet.Transport.Destination do
         # It resolves by itself.
         {:ok, transport, 0, {host, port}}
 
+      [%Transport{proxy: :remote} = transport | _] ->
+        settle_name(transport, protocol, host, port)
+
       [%Transport{module: Sim.Transport} = transport | _] = transports ->
         with {:ok, ip} <- Sim.Transport.resolve(transport.handle, host),
              do: settle_address(transports, protocol, ip, port, ip),
@@ -222,6 +225,24 @@ defmodule Sippet.Transport.Destination do
           {:ok, _ip} -> error(:no_transport, protocol, host, port)
           :error -> locate(stack, question, protocol, port)
         end
+    end
+  end
+
+  # The far end of the proxy resolves, and the resolver is not asked.
+  defp settle_name(transport, protocol, host, port) do
+    with {:ok, far} <- far(host),
+         {:ok, connection} <- connect(transport, {far, port}, host) do
+      {:ok, transport, connection, {far, port}}
+    else
+      {:error, reason} -> error(reason, protocol, host, port)
+    end
+  end
+
+  defp far(host) do
+    case {Name.literal(host), Name.normalise(host)} do
+      {{:ok, ip}, _} -> {:ok, ip}
+      {:error, {:ok, name}} -> if Name.invalid?(name), do: {:error, :nxdomain}, else: {:ok, name}
+      {:error, :error} -> {:error, :bad_name}
     end
   end
 
@@ -247,7 +268,7 @@ defmodule Sippet.Transport.Destination do
 
   # `host` is the one whose name a certificate has to bear.
   defp settle_address(transports, protocol, ip, port, host) do
-    with %Transport{} = transport <- Enum.find(transports, &(family(&1) == family(ip))),
+    with %Transport{} = transport <- Enum.find(transports, &reaches?(&1, ip)),
          {:ok, connection} <- connect(transport, {ip, port}, host) do
       {:ok, transport, connection, {ip, port}}
     else
@@ -260,6 +281,10 @@ defmodule Sippet.Transport.Destination do
     do: transport.module.connect(transport.handle, remote, host)
 
   defp connect(_transport, _remote, _host), do: {:ok, 0}
+
+  # Through a proxy either family.
+  defp reaches?(%Transport{proxy: proxy}, _ip) when proxy != nil, do: true
+  defp reaches?(transport, ip), do: family(transport) == family(ip)
 
   defp family(%Transport{address: {ip, _port}}), do: family(ip)
   defp family(%Transport{address: nil}), do: :inet
