@@ -5,6 +5,7 @@ defmodule Sippet.Stack do
 
   alias Sippet.{Native, Resolver, Router}
   alias Sippet.Message.Tag
+  alias Sippet.Routing.Failures
   alias Sippet.Transactions.{Client, Server}
 
   @enforce_keys [
@@ -14,6 +15,8 @@ defmodule Sippet.Stack do
     :limits,
     :options,
     :transports,
+    :failures,
+    :response_workers,
     :log_budget,
     :group_leader
   ]
@@ -26,6 +29,9 @@ defmodule Sippet.Stack do
           limits: Native.stack_limits(),
           options: keyword,
           transports: :ets.tid(),
+          failures: :ets.tid(),
+          # How many processes of Sippet.Routing.Responses are at work.
+          response_workers: :atomics.atomics_ref(),
           log_budget: :atomics.atomics_ref(),
           group_leader: pid,
           # The process of the simulation that it belongs to.
@@ -56,7 +62,14 @@ defmodule Sippet.Stack do
     {:merged_requests, :deliver, [:deliver, :reject],
      "`:reject` answers 482 to a request that came another way before: for user agents, not for proxies (RFC 3261 §8.2.2.2)"},
     {:stray_responses, :drop, [:drop, :deliver],
-     "`:deliver` gives responses that match no transaction to the core with key nil: for stateless proxies (RFC 6026 §7.3)"}
+     "`:deliver` gives responses that match no transaction to the core with key nil: for stateless proxies (RFC 6026 §7.3)"},
+    {:max_udp_request_bytes, 1_300, :count,
+     "how long a request may be that leaves by UDP, if it may leave by TCP; the path MTU less 200 where that is known (RFC 3261 \
+§18.1.1)"},
+    {:max_targets, 3, :count,
+     "how many of the targets of a host name are tried for one request; `1` for the first only (RFC 3263 §4.3)"},
+    {:failed_target_ms, 30_000, :milliseconds,
+     "for how long others are preferred to a target that failed, if its 503 has no Retry-After (RFC 3261 §21.5.4)"}
   ]
 
   # About ten thousand transactions.
@@ -186,6 +199,8 @@ defmodule Sippet.Stack do
       limits: limits,
       options: options,
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
+      failures: Failures.new(),
+      response_workers: :atomics.new(1, []),
       log_budget: :atomics.new(1, signed: false),
       group_leader: Process.group_leader(),
       sim: sim,
@@ -232,7 +247,8 @@ defmodule Sippet.Stack do
       1_000,
       options[:max_transactions],
       options[:merged_requests] == :reject,
-      options[:stray_responses] == :deliver
+      options[:stray_responses] == :deliver,
+      options[:max_udp_request_bytes]
     }
   end
 

@@ -99,7 +99,21 @@ defmodule Sippet.Resolver.Question do
 
   defp port_written?(%URI{authority: authority, port: port, scheme: scheme}) do
     port != URI.default_port(scheme) or
-      (is_binary(authority) and authority =~ ~r/(^|@)(\[[^\]]*\]|[^\[\]:@]*):[0-9]+\z/)
+      (is_binary(authority) and port_ends?(authority, byte_size(authority)))
+  end
+
+  # Digits behind a colon are one: an IPv6 address ends in its bracket.
+  defp port_ends?(authority, size) do
+    case authority do
+      <<_::binary-size(size - 1), digit, _::binary>> when digit in ?0..?9 ->
+        port_ends?(authority, size - 1)
+
+      <<_::binary-size(size - 1), ?:, _::binary>> ->
+        size < byte_size(authority)
+
+      _ ->
+        false
+    end
   end
 
   @doc false
