@@ -181,7 +181,7 @@ defmodule Sippet.MixProject do
       source_ref: "v#{@version}",
       extras:
         ~w(README.md guides/parsing.md guides/security.md guides/sdp.md guides/authentication.md
-           guides/testing.md guides/transports.md guides/operations.md
+           guides/testing.md guides/transports.md guides/routing.md guides/operations.md
            guides/conformance.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
     ]
   end

@@ -10,9 +10,13 @@ defmodule Sippet.Test.Recording do
     @behaviour Sippet.Transport
 
     @impl true
-    def transmit({test, protocol, _refuses}, _connection, remote, data) do
-      send(test, {:sent, protocol, remote, data})
-      :ok
+    def transmit({test, protocol, refuses}, _connection, remote, data) do
+      if protocol == :udp and :ets.member(refuses, {:udp, remote}) do
+        {:error, :ehostunreach}
+      else
+        send(test, {:sent, protocol, remote, data})
+        :ok
+      end
     end
   end
 
@@ -51,7 +55,7 @@ defmodule Sippet.Test.Recording do
 
   @doc """
   Gives a stack transports of these protocols, for IPv4 and IPv6, that live as long as the test. Returns the table of
-  those who refuse connections, `{{ip, port}}` each.
+  those who refuse: connections `{{ip, port}}`, datagrams `{{:udp, {ip, port}}}`.
   """
   def start(stack, protocols) do
     refuses = :ets.new(:refuses, [:public])
