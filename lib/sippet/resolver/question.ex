@@ -13,6 +13,7 @@ defmodule Sippet.Resolver.Question do
 
   alias Sippet.{Message, ResolverError, URI}
   alias Sippet.Resolver.Service
+  alias Sippet.Routing.NextHop
 
   @enforce_keys [:host]
   defstruct [:domain, :host, :port, :transport, :default, secure: false, transports: []]
@@ -37,14 +38,12 @@ defmodule Sippet.Resolver.Question do
   @spec of_uri(URI.t(), [{atom, [:inet | :inet6]}]) :: {:ok, t} | {:error, ResolverError.t()}
   def of_uri(%URI{scheme: scheme, host: host} = uri, transports)
       when scheme in ["sip", "sips"] and is_binary(host) do
-    parameters = parameters(uri.parameters)
-
     {:ok,
      %__MODULE__{
        domain: host,
-       host: text(parameters["maddr"]) || host,
+       host: text(NextHop.parameter(uri.parameters, "maddr")) || host,
        port: if(port_written?(uri), do: uri.port),
-       transport: protocol(text(parameters["transport"])),
+       transport: protocol(text(NextHop.parameter(uri.parameters, "transport"))),
        secure: scheme == "sips",
        transports: transports
      }}
@@ -77,15 +76,6 @@ defmodule Sippet.Resolver.Question do
 
   # 5060 is what a Via without a port is parsed to, whatever its protocol.
   defp own_ports(protocol), do: [nil, 5060, Service.default_port(protocol)]
-
-  # Names of parameters are the same in any case (§19.1.4).
-  defp parameters(nil), do: %{}
-
-  defp parameters(parameters) do
-    Map.new(URI.decode_parameters(parameters), fn {name, value} ->
-      {String.downcase(name, :ascii), value}
-    end)
-  end
 
   defp text(value) when is_binary(value) and value != "", do: value
   defp text(_nothing), do: nil

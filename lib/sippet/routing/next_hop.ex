@@ -48,20 +48,49 @@ defmodule Sippet.Routing.NextHop do
     if kept == [], do: nil, else: IO.iodata_to_binary(kept)
   end
 
-  @doc "A parameter of a URI, by its name in any case; nil if there is none, \"\" if it has no value."
+  @doc "A parameter of a URI, by its name in any case (§19.1.4); nil if there is none, \"\" if it has no value."
   @spec parameter(String.t() | nil, String.t()) :: String.t() | nil
   def parameter(nil, _wanted), do: nil
+  def parameter("", _wanted), do: nil
+  def parameter(";" <> pairs, wanted), do: parameter(pairs, wanted)
 
-  def parameter(parameters, wanted) do
-    Enum.find_value(:binary.split(parameters, ";", [:global, :trim_all]), fn pair ->
-      if name(pair) == wanted do
-        case :binary.split(pair, "=") do
-          [_name, value] -> URI.percent_unescape(value)
-          [_name] -> ""
-        end
-      end
-    end)
+  # Byte by byte: what :binary and String do for that costs a process its turn, and this is asked with each request.
+  def parameter(pairs, wanted) do
+    size = pair_size(pairs, 0)
+    <<pair::binary-size(size), rest::binary>> = pairs
+
+    case value(pair, wanted) do
+      nil -> parameter(rest, wanted)
+      value -> value
+    end
   end
+
+  defp plain?(<<?%, _::binary>>), do: false
+  defp plain?(<<_, text::binary>>), do: plain?(text)
+  defp plain?(""), do: true
+
+  defp pair_size(<<?;, _::binary>>, size), do: size
+  defp pair_size(<<_, text::binary>>, size), do: pair_size(text, size + 1)
+  defp pair_size("", size), do: size
+
+  defp value("", ""), do: ""
+
+  defp value("=" <> value, ""),
+    do: if(plain?(value), do: value, else: URI.percent_unescape(value))
+
+  defp value(<<c, pair::binary>>, <<c, wanted::binary>>), do: value(pair, wanted)
+
+  defp value(<<c, pair::binary>>, <<w, wanted::binary>>) when c in ?A..?Z and c + 32 == w,
+    do: value(pair, wanted)
+
+  defp value(<<?%, high, low, pair::binary>>, wanted) do
+    case URI.percent_unescape(<<?%, high, low>>) do
+      <<byte>> -> value(<<byte, pair::binary>>, wanted)
+      _no_escape -> nil
+    end
+  end
+
+  defp value(_another, _wanted), do: nil
 
   defp name(pair),
     do: pair |> :binary.split("=") |> hd() |> URI.percent_unescape() |> String.downcase(:ascii)

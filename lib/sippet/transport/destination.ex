@@ -226,7 +226,9 @@ defmodule Sippet.Transport.Destination do
       transport ->
         case address_of(List.wrap(transport), question.host) do
           {:ok, ip} ->
-            of_address(request, question, Enum.filter(transports, &takes?(&1, question, ip)), ip)
+            if transport != nil and family(transport) == family(ip),
+              do: reach(request, question, transport, ip),
+              else: of_address(request, question, transports, ip)
 
           {:error, reason} ->
             error(reason, protocol, question.host, port(question, protocol))
@@ -237,32 +239,42 @@ defmodule Sippet.Transport.Destination do
     end
   end
 
-  # A numeric host: the resolver's rules, without asking it (RFC 3263 §4.1).
-  defp of_address(_request, question, [], _ip) do
-    protocol = protocol(question)
-    error(:no_transport, protocol, question.host, port(question, protocol))
-  end
-
-  defp of_address(request, question, [first | _] = transports, ip) do
+  # A numeric host, and not the protocol or the family of it that is the first choice: the resolver's rules, without asking it
+  # (RFC 3263 §4.1).
+  defp of_address(request, question, transports, ip) do
+    chosen = protocol(question)
     usual = if question.secure, do: :tls, else: :udp
 
-    transport =
-      Enum.find(transports, &(&1.protocol == question.default)) ||
-        Enum.find(transports, first, &(&1.protocol == usual))
+    case Enum.filter(transports, &takes?(&1, question, ip)) do
+      [] ->
+        error(:no_transport, chosen || question.transport, question.host, port(question, chosen))
 
-    protocol = transport.protocol
+      [first | _] = transports ->
+        transport =
+          Enum.find(transports, &(&1.protocol == chosen)) ||
+            Enum.find(transports, first, &(&1.protocol == usual))
 
-    with {:ok, transport, connection, remote} <-
-           settle_address([transport], protocol, ip, port(question, protocol), question.domain),
-         do: {:ok, request, transport, connection, remote}
+        reach(request, question, transport, ip)
+    end
+  end
+
+  defp reach(request, question, transport, ip) do
+    port = port(question, transport.protocol)
+
+    case connect(transport, {ip, port}, question.domain) do
+      {:ok, connection} -> {:ok, request, transport, connection, {ip, port}}
+      {:error, reason} -> error(reason, transport.protocol, question.domain, port)
+    end
   end
 
   # The protocol that a URI names, TLS for sips (§26.2.1; RFC 7118 §5.2.2 for WebSocket), else that of the Via.
-  defp protocol(%Question{transport: nil, secure: true}), do: :tls
+  defp protocol(%Question{transport: nil, secure: true, default: via}),
+    do: if(Service.secure?(via), do: via, else: :tls)
+
   defp protocol(%Question{transport: nil, default: via}), do: via
 
-  defp protocol(%Question{transport: transport, secure: true}),
-    do: Service.secured(transport) || transport
+  # None where there is no such thing over TLS: sips never goes without.
+  defp protocol(%Question{transport: transport, secure: true}), do: Service.secured(transport)
 
   defp protocol(%Question{transport: transport}), do: transport
 
