@@ -4,7 +4,7 @@ defmodule Sippet.ReadmeTest do
 
   import ExUnit.CaptureIO
 
-  alias Sippet.Test.Guide
+  alias Sippet.Test.{Guide, Stack}
 
   @readme Path.expand("../README.md", __DIR__)
 
@@ -17,10 +17,10 @@ defmodule Sippet.ReadmeTest do
         Guide.run("README.md")
         {:group_leader, device} = Process.info(self(), :group_leader)
 
-        assert eventually(fn ->
-                 {_input, output} = StringIO.contents(device)
-                 output =~ "200" and output =~ "501"
-               end)
+        Stack.eventually(fn ->
+          {_input, output} = StringIO.contents(device)
+          output =~ "200" and output =~ "501"
+        end)
       end)
 
     assert output =~ "SIP/2.0 200 OK"
@@ -39,19 +39,5 @@ defmodule Sippet.ReadmeTest do
        in_reply_to max_forwards mime_version min_expires organization p_asserted_identity priority proxy_authenticate
        proxy_authorization proxy_require reason record_route reply_to require retry_after route server subject supported
        timestamp to unsupported user_agent via warning www_authenticate)
-  end
-
-  defp eventually(fun, tries \\ 200) do
-    cond do
-      fun.() ->
-        true
-
-      tries == 0 ->
-        false
-
-      true ->
-        Process.sleep(10)
-        eventually(fun, tries - 1)
-    end
   end
 end

@@ -1,4 +1,4 @@
-# What an idle connection takes: MIX_ENV=prod mix run bench/load/connections.exs tcp|tls COUNT
+# What an idle connection takes: MIX_ENV=prod mix run bench/load/connections.exs tcp|tls|ws COUNT
 #
 # The peers are a process of the operating system of their own, this script again, so that only this side is counted. Each
 # has sent a request and read its answer before it is idle.
@@ -12,13 +12,43 @@ defmodule Connections do
       "Call-ID: #{System.unique_integer([:positive])}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
   end
 
-  def connect("tcp", port, from),
-    do: :gen_tcp.connect({127, 0, 0, 1}, port, [:binary, active: false, ip: from], 10_000)
+  # A connection of the protocol, and the module that sends and receives on it.
+  def connect("tcp", port, from) do
+    options = [:binary, active: false, ip: from]
+    {:ok, socket} = :gen_tcp.connect({127, 0, 0, 1}, port, options, 10_000)
+    {:gen_tcp, socket}
+  end
+
+  def connect("ws", port, from) do
+    {:gen_tcp, socket} = connect("tcp", port, from)
+    key = Base.encode64(:crypto.strong_rand_bytes(16))
+
+    :ok =
+      :gen_tcp.send(
+        socket,
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1:#{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" <>
+          "Sec-WebSocket-Key: #{key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
+      )
+
+    {:ok, "HTTP/1.1 101 " <> _} = :gen_tcp.recv(socket, 0, 10_000)
+    {:gen_tcp, socket}
+  end
 
   def connect("tls", port, from) do
     options = [:binary, active: false, ip: from, verify: :verify_none, log_level: :none]
-    :ssl.connect({127, 0, 0, 1}, port, options, 10_000)
+    {:ok, socket} = :ssl.connect({127, 0, 0, 1}, port, options, 10_000)
+    {:ssl, socket}
   end
+
+  # A message as it goes over the connection: in a frame of text, whose mask of zeroes leaves it as it is (RFC 6455 §5.3).
+  def frame("ws", message),
+    do: [<<1::1, 0::3, 1::4, 1::1, 126::7, byte_size(message)::16, 0::32>>, message]
+
+  def frame(_stream, message), do: message
+
+  def answer?("ws", <<_head::binary-4, "SIP/2.0 200", _rest::binary>>), do: true
+  def answer?(protocol, "SIP/2.0 200" <> _rest) when protocol != "ws", do: true
+  def answer?(_protocol, _bytes), do: false
 
   # What the VM and the operating system say, after what is garbage is gone.
   def measure(wait_ms) do
@@ -43,14 +73,14 @@ case rest do
   [port] ->
     # The peers.
     {:ok, _} = Application.ensure_all_started(:ssl)
-    module = if protocol == "tcp", do: :gen_tcp, else: :ssl
     name = String.upcase(protocol)
 
     for number <- 1..count do
       from = {127, 0, 1 + div(number, 1_000), 1}
-      {:ok, socket} = Connections.connect(protocol, String.to_integer(port), from)
-      :ok = module.send(socket, Connections.request(name))
-      {:ok, "SIP/2.0 200" <> _} = module.recv(socket, 0, 10_000)
+      {module, socket} = Connections.connect(protocol, String.to_integer(port), from)
+      :ok = module.send(socket, Connections.frame(protocol, Connections.request(name)))
+      {:ok, bytes} = module.recv(socket, 0, 10_000)
+      true = Connections.answer?(protocol, bytes)
       socket
     end
     |> then(fn sockets ->
@@ -74,6 +104,9 @@ case rest do
       case protocol do
         "tcp" ->
           Sippet.Transports.TCP.start_link(options)
+
+        "ws" ->
+          Sippet.Transports.WS.start_link(options)
 
         "tls" ->
           chain = %{

@@ -3,7 +3,7 @@ defmodule Sippet.Router do
   # Its name, handle_transport_message/3 and receive_transport_error/3 are what custom transports of Sippet 1.x call.
   @moduledoc false
 
-  alias Sippet.{Flow, Message, Native, Request, Stack, Transport, TransportError}
+  alias Sippet.{Flow, Message, Native, Request, Stack, Transaction, Transport, TransportError}
   alias Sippet.Routing.{Attempts, Failover, Responses}
   alias Sippet.Telemetry.Report
   alias Sippet.Transaction.Delivery
@@ -39,12 +39,8 @@ defmodule Sippet.Router do
   def receive_transport_error(_sippet, nil, _reason), do: :ok
 
   def receive_transport_error(sippet, key, reason) do
-    stack = Stack.fetch!(sippet)
-
-    case Native.engine_find(stack.engine, Stack.key_parts(key)) do
-      nil -> :ok
-      address -> transmission_failed(stack, address, reason)
-    end
+    _ = Transaction.receive_error(sippet, key, reason)
+    :ok
   end
 
   @doc "Tells the transaction of this address that a transmission of its failed."
@@ -70,7 +66,8 @@ defmodule Sippet.Router do
   rescue
     # A fault of the native code is one of ours, not of who received the message. Its shard has begun anew.
     error in ErlangError ->
-      if error.original == :nif_panicked, do: :ok, else: reraise(error, __STACKTRACE__)
+      # What is rescued by this name may be another one, a MatchError for instance.
+      if match?(%{original: :nif_panicked}, error), do: :ok, else: reraise(error, __STACKTRACE__)
   end
 
   @doc """

@@ -1,12 +1,13 @@
 defmodule Sippet.Transaction do
   @moduledoc """
-  The open transactions of a stack.
+  The transactions of a stack: sending with their keys, and looking at those that are open.
 
-  A transaction is not a process: all of them live in the stack's engine. These functions look into it. They are cheap
+  A transaction is not a process: all of them live in the stack's engine. The functions that look into it are cheap
   enough for a dashboard, and none holds up the traffic: a page of `list/2` is bounded, whatever is open.
   """
 
-  alias Sippet.{Native, Stack}
+  alias Sippet.{Message, Native, Router, Stack}
+  alias Sippet.Message.{RequestLine, StatusLine}
   alias Sippet.Transactions.{Client, Server}
 
   @typedoc """
@@ -31,6 +32,48 @@ defmodule Sippet.Transaction do
 
   @typedoc "Where `list/2` goes on."
   @opaque cursor :: {non_neg_integer, non_neg_integer}
+
+  @doc """
+  Sends a request, and returns the key that its responses and its failure will have.
+
+  Else as `Sippet.send/2`, in results, exceptions and what it may wait for. An ACK has no transaction:
+  `{:error, :not_allowed}`. Responses may be there before this returns; who has to know the key before takes it of the request,
+  `Sippet.Transactions.Client.Key.new(request)`.
+  """
+  @spec send_request(Sippet.sippet(), Message.request()) ::
+          {:ok, Client.Key.t()} | {:error, :not_allowed | Sippet.send_error()}
+  def send_request(_sippet, %Message{start_line: %RequestLine{method: :ack}}),
+    do: {:error, :not_allowed}
+
+  def send_request(sippet, %Message{start_line: %RequestLine{}} = request) do
+    with :ok <- Sippet.send(sippet, request), do: {:ok, Client.Key.new(request)}
+  end
+
+  @doc "Sends a response through its server transaction; as `Sippet.send/3`, for responses only."
+  @spec send_response(Sippet.sippet(), Message.response(), until: :ack) ::
+          :ok | {:error, Sippet.send_error()}
+  def send_response(sippet, %Message{start_line: %StatusLine{}} = response, options \\ []),
+    do: Sippet.send(sippet, response, options)
+
+  @doc """
+  Tells a transaction that a message of its could not be sent; `reason` goes to the core, where that is the end of it.
+
+  Returns `{:error, :no_transaction}` if none is open by this key. For transports: see `Sippet.Transport.report_failure/3`.
+  """
+  @spec receive_error(Sippet.sippet(), Client.Key.t() | Server.Key.t(), reason :: term) ::
+          :ok | {:error, :no_transaction}
+  def receive_error(sippet, key, reason) do
+    stack = Stack.fetch!(sippet)
+
+    case Native.engine_find(stack.engine, Stack.key_parts(key)) do
+      nil -> {:error, :no_transaction}
+      address -> Router.transmission_failed(stack, address, reason)
+    end
+  end
+
+  @doc "Ends a transaction at once; the same as `Sippet.terminate/2`."
+  @spec terminate(Sippet.sippet(), Client.Key.t() | Server.Key.t()) :: :ok
+  defdelegate terminate(sippet, key), to: Sippet
 
   @doc "How many transactions are open."
   @spec count(Sippet.sippet()) :: non_neg_integer

@@ -233,7 +233,7 @@ defmodule Sippet.Integration.CredentialsTest do
     ack = Dialog.build_ack(dialog, second, via: new_branch(second))
     assert ack.headers.cseq == {2, :ack}
     :ok = Sippet.send(server.client, %{ack | target: second.target})
-    assert_receive {:ack, ^server, received, verdict}, 2_000
+    assert_receive {:ack, ^server, received, verdict}
     assert received.headers.authorization == second.headers.authorization
     assert {:ok, %{username: "bob"}} = verdict
 

@@ -2,7 +2,7 @@ defmodule Sippet.Integration.DeliveryTest do
   # How the core is called: in which order, by which processes, and what its failures cost.
   use ExUnit.Case, async: true
 
-  import Sippet.Test.Stack, only: [start: 1, address: 1, eventually: 1, eventually: 2]
+  import Sippet.Test.Stack, only: [start: 1, address: 1, eventually: 1]
   import Sippet.Test.Wire
 
   alias Sippet.{Message, Transaction}
@@ -163,13 +163,18 @@ defmodule Sippet.Integration.DeliveryTest do
       test "#{what} costs a request one 500 and nothing else" do
         test = self()
 
+        # Nothing is repeated while the test lasts.
         stack =
-          start_with(fn :request, request, _key ->
-            case method(request) do
-              :options -> send(test, :served)
-              _other -> unquote(code)
-            end
-          end)
+          start_with(
+            fn :request, request, _key ->
+              case method(request) do
+                :options -> send(test, :served)
+                _other -> unquote(code)
+              end
+            end,
+            t1: 10_000,
+            t2: 10_000
+          )
 
         peer = Peer.open()
 
@@ -329,7 +334,7 @@ defmodule Sippet.Integration.DeliveryTest do
 
       # It is not told of a failure either.
       for _ <- 1..10, do: Sippet.send(stack, Stack.request(:invite, {peer.ip, peer.port}))
-      eventually(5_000, fn -> Transaction.count(stack) == 0 end)
+      eventually(fn -> Transaction.count(stack) == 0 end)
     end
 
     test "that a module is not yet: 503, and after that it serves" do
@@ -377,7 +382,7 @@ defmodule Sippet.Integration.DeliveryTest do
 
       for number <- 1..200 do
         id = "kept#{number}"
-        assert_receive {:served, %{headers: %{call_id: ^id}}, _key}, 3_000
+        assert_receive {:served, %{headers: %{call_id: ^id}}, _key}
       end
 
       refute_receive {:served, _, _}, 50
@@ -389,7 +394,7 @@ defmodule Sippet.Integration.DeliveryTest do
       Sippet.send(stack, Stack.request(:options, {peer.ip, peer.port}))
       Process.exit(child(stack, Sippet.Transaction.Clock), :kill)
       for _ <- 1..3, do: Peer.expect(peer, "OPTIONS ")
-      assert_receive {^stack, :error, :timeout, _key}, 3_000
+      assert_receive {^stack, :error, :timeout, _key}
     end
 
     test "the table of transports: they are still there, and are forgotten when they end" do
@@ -482,7 +487,7 @@ defmodule Sippet.Integration.DeliveryTest do
       assert :ets.info(stack.transports) == :undefined
       for pid <- runners, do: Process.exit(pid, :kill)
       eventually(fn -> not Enum.any?(runners, &Process.alive?/1) end)
-      eventually(5_000, fn -> not Process.alive?(udp) end)
+      eventually(fn -> not Process.alive?(udp) end)
       assert Process.whereis(name) == nil
     end
 
@@ -529,7 +534,7 @@ defmodule Sippet.Integration.DeliveryTest do
           do: Process.exit(supervisor(name), :kill),
           else: Supervisor.stop(supervisor(name), how)
 
-        eventually(5_000, fn ->
+        eventually(fn ->
           case stack(name) do
             [stack] when stack.engine != before.engine ->
               match?([_], Sippet.Transport.list(name))

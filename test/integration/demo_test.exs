@@ -42,7 +42,7 @@ defmodule Sippet.Integration.DemoTest do
     text
   end
 
-  defp receive_text(context, timeout \\ 2_000) do
+  defp receive_text(context, timeout \\ 10_000) do
     {:ok, {_ip, _port, text}} = :gen_udp.recv(context.socket, 0, timeout)
     text
   end
@@ -128,12 +128,13 @@ defmodule Sippet.Integration.DemoTest do
     test "gets an answer of as many streams as the offer has (RFC 3264 §6)", context do
       offer =
         "v=0\r\no=- 7 7 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n" <>
-          "m=audio 4000 RTP/AVP 8 0\r\na=rtpmap:8 PCMA/8000\r\nm=video 4002 RTP/AVP 96\r\n"
+          "m=audio 4000 RTP/AVP 8 0\r\na=rtpmap:8 PCMA/8000\r\nm=video 4002 RTP/AVP 96\r\n" <>
+          "m=audio 0 RTP/AVP 0\r\n"
 
       {_invite, ok} = answered(context, ["Content-Type": "application/sdp"], offer)
 
-      assert Regex.scan(~r/^m=(\w+) \d+ (.*)\r$/m, body(ok), capture: :all_but_first) ==
-               [["audio", "RTP/AVP 8 0"], ["video", "RTP/AVP 96"]]
+      assert Regex.scan(~r/^m=(.*)\r$/m, body(ok), capture: :all_but_first) ==
+               [["audio 9 RTP/AVP 8 0"], ["video 9 RTP/AVP 96"], ["audio 0 RTP/AVP 0"]]
 
       transmit(context, within(context, "ACK", ok, 1))
     end
@@ -292,7 +293,7 @@ defmodule Sippet.Integration.DemoTest do
 
       both = bindings(register(context, 3, Contact: "<sip:carol@192.0.2.2>", Expires: "120"))
       assert both["sip:carol@192.0.2.2"] == 120
-      assert both["sip:carol@192.0.2.1"] in 58..60
+      assert both["sip:carol@192.0.2.1"] in 30..60
 
       # The same URI by §19.1.4, spelled another way.
       again = bindings(register(context, 4, Contact: "<sip:%63arol@192.0.2.1>;expires=600"))
@@ -427,7 +428,7 @@ defmodule Sippet.Integration.DemoTest do
     start_supervised!({Demo.Caller, address: "127.0.0.1"})
     {:ok, socket} = :gen_udp.open(0, [:binary, ip: {127, 0, 0, 1}, active: false])
     {:ok, port} = :inet.port(socket)
-    call = Task.async(fn -> Demo.Caller.call("sip:bob@127.0.0.1:#{port}", talk_ms: 500) end)
+    call = Task.async(fn -> Demo.Caller.call("sip:bob@127.0.0.1:#{port}", talk_ms: 2_000) end)
 
     {invite, caller} = receive_from(socket, "INVITE")
     for tag <- ["one", "two"], do: respond(socket, caller, invite, ";tag=#{tag}", port)
@@ -448,7 +449,7 @@ defmodule Sippet.Integration.DemoTest do
   end
 
   defp receive_from(socket, start) do
-    {:ok, {ip, port, text}} = :gen_udp.recv(socket, 0, 2_000)
+    {:ok, {ip, port, text}} = :gen_udp.recv(socket, 0, 10_000)
     assert String.starts_with?(text, start)
     {text, {ip, port}}
   end
@@ -542,7 +543,7 @@ defmodule Sippet.Integration.DemoTest do
       transmit(peer, request(peer, "OPTIONS", "sip:#{peer.server}"))
       text_with(peer, "SIP/2.0 503 ")
       transmit(peer, within(peer, "ACK", ok, 1))
-      assert_receive {^demo, {:exit_status, 0}}, 10_000
+      assert_receive {^demo, {:exit_status, 0}}, 60_000
     end
 
     defp text_with(peer, start) do
@@ -551,7 +552,7 @@ defmodule Sippet.Integration.DemoTest do
     end
 
     defp line_with(port, text) do
-      assert_receive {^port, {:data, {:eol, line}}}, 15_000
+      assert_receive {^port, {:data, {:eol, line}}}, 60_000
       if line =~ text, do: line, else: line_with(port, text)
     end
 

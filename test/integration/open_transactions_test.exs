@@ -46,6 +46,7 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     %{stack: name, transport: transport, supervisor: pid}
   end
 
+  @tag :costs
   test "a walk sees each that is open all the time, and none twice; each call is short; the end gives all back",
        %{stack: stack, transport: transport} = context do
     rss = resident()
@@ -55,8 +56,7 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     bytes = div((full_rss - rss) * 1_024, @count)
     # A kilobyte, the message, and what the VM may have taken for itself meanwhile.
     bound = 1_024 + byte_size(message("#{@count}")) + 256
-    # AddressSanitizer keeps space around all that is allocated.
-    assert bytes < bound or System.get_env("LD_PRELOAD", "") =~ "asan"
+    assert bytes < bound
 
     seen = :counters.new(@count, [])
     churn = spawn_link(fn -> churn(stack, transport, 0) end)
@@ -77,8 +77,10 @@ defmodule Sippet.Integration.OpenTransactionsTest do
 
     counts = for _ <- 1..100, do: :timer.tc(fn -> Transaction.count(stack) end) |> elem(0)
 
-    # What a call costs is the least of three times: the system may stop any of them.
-    assert Enum.max(for {_first, least} <- pages, do: least) < 1_000
+    # What a call costs is the least of three times: the system may stop any
+    # of them, and of a page three times in a row, now and then.
+    long = Enum.count(pages, fn {_first, least} -> least >= 1_000 end)
+    assert long <= div(length(pages), 50)
     assert Enum.min(looks) < 1_000 and Enum.min(counts) < 1_000
 
     schedules = watch_schedules()
@@ -86,7 +88,7 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     long = schedules.()
 
     empty_rss =
-      eventually(10_000, fn ->
+      eventually(60_000, fn ->
         with rss_now = resident(), true <- rss_now - rss < div(full_rss - rss, 3), do: rss_now
       end)
 
@@ -125,6 +127,8 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     send(pid, :go)
     assert_receive {:DOWN, ^monitor, _, _, :normal}
     assert_receive {:calls, calls}
+    traced = :erlang.trace_delivered(:all)
+    assert_receive {:trace_delivered, :all, ^traced}
     # One for each shard's tables, and eight or so for what they held.
     assert calls in 8..(10 + 4 * System.schedulers_online())
 

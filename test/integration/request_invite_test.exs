@@ -8,7 +8,7 @@ defmodule Sippet.Integration.RequestInviteTest do
 
   # What comes behind repetitions of an OPTIONS: a CANCEL.
   defp past_options(peer) do
-    {:ok, {ip, port, text}} = :gen_udp.recv(peer.socket, 0, 2_000)
+    {:ok, {ip, port, text}} = :gen_udp.recv(peer.socket, 0, 10_000)
 
     case text do
       "OPTIONS " <> _ -> past_options(peer)

@@ -9,8 +9,8 @@ defmodule Sippet.Integration.StreamAttackTest do
   alias Sippet.Test.{Certificates, Core, StreamPeer, Wire}
 
   # How long a message and a handshake may take here.
-  @patience_ms 1_000
-  @handshake_ms 2_000
+  @patience_ms 2_000
+  @handshake_ms 4_000
 
   for protocol <- [:tcp, :tls] do
     describe "#{protocol}:" do
@@ -51,7 +51,7 @@ defmodule Sippet.Integration.StreamAttackTest do
         assert served?(honest(context, {127, 0, 0, 3}), context)
 
         # Those that were let in end by the clock.
-        eventually(10_000, fn -> info(context.stack).connections <= 2 end)
+        eventually(20_000, fn -> info(context.stack).connections <= 2 end)
         %{counters: counters} = info(context.stack)
         ended = counters.message_timeouts + counters.handshake_failures
         assert counters.refused_by_peer_limit in 1..100
@@ -121,7 +121,7 @@ defmodule Sippet.Integration.StreamAttackTest do
         _ = peer_send(reader, flood)
         assert served?(honest, context)
         StreamPeer.close(reader)
-        eventually(5_000, fn -> info(context.stack).connections == 1 end)
+        eventually(20_000, fn -> info(context.stack).connections == 1 end)
         assert served?(honest, context)
       end
 

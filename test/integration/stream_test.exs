@@ -273,7 +273,8 @@ defmodule Sippet.Integration.StreamTest do
           assert :ok = Sippet.send(stack, Message.to_response(invite, 200))
           StreamPeer.expect(again, "SIP/2.0 200 ")
           StreamPeer.refute_accept(listener, 20)
-          assert %{redirected_responses: 2} = info(stack).counters
+          # On a slow machine the 100 too, which comes where the 180 takes 200 ms.
+          assert info(stack).counters.redirected_responses in 2..3
         end
       end
 
@@ -346,10 +347,11 @@ defmodule Sippet.Integration.StreamTest do
 
       if protocol in [:tcp, :tls] do
         test "a peer that says nothing is closed", context do
-          stack = stack(context, limits: [max_stream_message_ms: 60])
+          stack = stack(context, limits: [max_stream_message_ms: 400])
           silent = connect(stack, context)
           slow = connect(stack, context)
-          StreamPeer.send(slow, "OPTIONS sip:a@example.com SIP/2.0\r\n")
+          # On a slow machine it may be closed already.
+          _ = slow.module.send(slow.socket, "OPTIONS sip:a@example.com SIP/2.0\r\n")
           StreamPeer.assert_closed(silent)
           StreamPeer.assert_closed(slow)
           eventually(fn -> match?(%{message_timeouts: 2}, info(stack).counters) end)
@@ -357,7 +359,7 @@ defmodule Sippet.Integration.StreamTest do
       end
 
       test "a peer that says nothing any more is closed", context do
-        stack = stack(context, [], idle_timeout: 80)
+        stack = stack(context, [], idle_timeout: 600)
         peer = connect(stack, context)
         send_request(peer, "OPTIONS", context)
         assert_receive {^stack, :request, %{source: flow}, _key}
@@ -366,29 +368,38 @@ defmodule Sippet.Integration.StreamTest do
         eventually(fn -> match?(%{idle_timeouts: 1}, info(stack).counters) end)
       end
 
-      test "a peer that does not read loses its connection, and who sends never waits", context do
-        stack = stack(context, [], send_queue_bytes: 65_536, send_timeout: 100)
+      test "who sends never waits, not even for a connection whose process stands still",
+           context do
+        stack = stack(context, [], send_queue_bytes: 65_536)
+        peer = connect(stack, context)
+        send_request(peer, "REGISTER", context)
+        assert_receive {^stack, :request, %{source: flow}, _key}
+        process = process(stack, peer)
+        true = :erlang.suspend_process(process)
+
+        for _ <- 1..4 do
+          request = %{outgoing(:message, peer, context) | body: String.duplicate("x", 32_768)}
+          assert :ok = Sippet.send(stack, %{request | target: flow})
+        end
+
+        assert_receive {^stack, :error, :send_queue_full, _key}
+        true = :erlang.resume_process(process)
+        assert_receive {^stack, :flow_closed, ^flow, :send_queue_full}
+      end
+
+      # The system, which is told the same time, looks at the next of its probes, a second later, and calls it closed.
+      test "a peer that does not read loses its connection", context do
+        stack = stack(context, [], send_queue_bytes: 65_536, send_timeout: 2_000)
         peer = connect(stack, context, socket: [recbuf: 4_096])
         send_request(peer, "REGISTER", context)
         assert_receive {^stack, :request, %{source: flow} = register, _key}
         assert :ok = Sippet.send(stack, Message.to_response(register, 200))
 
-        slowest =
-          Enum.reduce_while(1..1_000, 0, fn _, slowest ->
-            request = %{
-              outgoing(:message, peer, context)
-              | target: flow,
-                body: String.duplicate("x", 32_768)
-            }
+        for _ <- 1..300 do
+          request = %{outgoing(:message, peer, context) | body: String.duplicate("x", 32_768)}
+          Sippet.send(stack, %{request | target: flow})
+        end
 
-            began = System.monotonic_time(:millisecond)
-            sent = Sippet.send(stack, request)
-            took = System.monotonic_time(:millisecond) - began
-            step = if match?({:error, _reason}, sent), do: :halt, else: :cont
-            {step, max(slowest, took)}
-          end)
-
-        assert slowest < 100
         assert_receive {^stack, :flow_closed, ^flow, reason}
         assert reason in [:send_queue_full, :send_timeout]
         assert_receive {^stack, :error, _queue_full_or_lost, _key}
@@ -433,9 +444,8 @@ defmodule Sippet.Integration.StreamTest do
           StreamPeer.expect(peer, "SIP/2.0 200 ")
         end
 
-        %{table: table} = Sippet.Transport.Listener.call(transport, :shared)
-        [[pid]] = :ets.match(table, {:_, :"$1", :_, :_, {victim.ip, victim.port}, :_})
-        Process.exit(pid, :kill)
+        table = table(stack)
+        Process.exit(process(stack, victim), :kill)
         StreamPeer.assert_closed(victim)
         assert_receive {^stack, :flow_closed, _flow, :killed}
 
@@ -528,6 +538,17 @@ defmodule Sippet.Integration.StreamTest do
     end
   end
 
+  # The process of a peer's connection.
+  defp process(stack, peer) do
+    [[pid]] = :ets.match(table(stack), {:_, :"$1", :_, :_, {peer.ip, peer.port}, :_})
+    pid
+  end
+
+  defp table(stack) do
+    [%{pid: transport}] = Sippet.Transport.list(stack)
+    Sippet.Transport.Listener.call(transport, :shared).table
+  end
+
   # What a test needs to know of a protocol: its name in Via, the host of peers, what both sides need.
   defp side(:tcp, _chains),
     do: [protocol: :tcp, name: "TCP", host: "127.0.0.1", own: [], tls: nil, listen: nil, ws: nil]
@@ -598,7 +619,7 @@ defmodule Sippet.Integration.StreamTest do
     {ip, port} = address(stack)
 
     with {:ok, socket} <- :gen_tcp.connect(ip, port, [:binary, ip: from, active: false]),
-         {:error, reason} <- :gen_tcp.recv(socket, 0, 1_000),
+         {:error, reason} <- :gen_tcp.recv(socket, 0, 10_000),
          do: reason in [:closed, :econnreset],
          else: ({:error, :econnreset} -> true)
   end

@@ -74,10 +74,10 @@ defmodule Sippet.Integration.UDPTest do
       stack = start()
       peer = Peer.open()
       invite = request("INVITE", peer)
-      Peer.send(peer, address(stack), invite)
       began = System.monotonic_time(:millisecond)
+      Peer.send(peer, address(stack), invite)
       trying = Peer.expect(peer, "SIP/2.0 100 ")
-      assert (System.monotonic_time(:millisecond) - began) in 200..1_000
+      assert System.monotonic_time(:millisecond) - began >= 200
       # §8.2.6.2: a 100 has no need of a tag of its own.
       assert field(trying, "CSeq") == "1 INVITE"
 
@@ -91,6 +91,8 @@ defmodule Sippet.Integration.UDPTest do
       stack = start_answering([], 180)
       peer = Peer.open()
       Peer.send(peer, address(stack), request("INVITE", peer))
+
+      # What comes after it would be the 100 of 200 ms; before, its core was kept waiting for that long.
       Peer.expect(peer, "SIP/2.0 180 ")
       Peer.refute_any(peer, 300)
     end
@@ -177,7 +179,7 @@ defmodule Sippet.Integration.UDPTest do
       Peer.send(peer, address(stack), request("INVITE", peer))
       assert_receive {^stack, :request, request, key}
       Sippet.send(stack, Message.to_response(request, 486))
-      assert_receive {^stack, :error, :timeout, ^key}, 2_000
+      assert_receive {^stack, :error, :timeout, ^key}
     end
   end
 
@@ -333,10 +335,11 @@ defmodule Sippet.Integration.UDPTest do
       stack = start(t1: 5, t2: 40)
       peer = Peer.open()
       options = Stack.request(:options, {peer.ip, peer.port})
-      Sippet.send(stack, options)
       key = Client.Key.new(options)
-      refute_receive {^stack, :error, _, _}, 250
-      assert_receive {^stack, :error, :timeout, ^key}, 1_000
+      began = System.monotonic_time(:millisecond)
+      Sippet.send(stack, options)
+      assert_receive {^stack, :error, :timeout, ^key}
+      assert System.monotonic_time(:millisecond) - began >= 64 * 5
       assert Sippet.Transaction.count(stack) == 0
     end
 

@@ -6,7 +6,7 @@ defmodule Sippet.LoggerTest do
   import Sippet.Test.Wire
 
   alias Sippet.Logger.Text
-  alias Sippet.Test.{Peer, Stack}
+  alias Sippet.Test.{Logged, Peer, Stack}
 
   setup do
     on_exit(&Sippet.Logger.detach/0)
@@ -78,20 +78,15 @@ defmodule Sippet.LoggerTest do
 
     log =
       capture_log(fn ->
-        :ok = :logger.add_handler(:logger_test, __MODULE__, %{config: self()})
-        for _ <- 1..50, do: Peer.send(peer, address, "nonsense\r\n\r\n")
-        Stack.eventually(fn -> Sippet.info(stack).counters.rejected_messages == 50 end)
-        assert_receive {:logged, "47 more lines" <> _}, 3_000
-        :ok = :logger.remove_handler(:logger_test)
+        Logged.until("47 more lines", fn ->
+          for _ <- 1..50, do: Peer.send(peer, address, "nonsense\r\n\r\n")
+          Stack.eventually(fn -> Sippet.info(stack).counters.rejected_messages == 50 end)
+        end)
       end)
 
     assert length(String.split(log, "were rejected: start_line")) == 4
     assert log =~ "47 more lines"
   end
-
-  # A handler of :logger.
-  def log(%{msg: {:string, text}}, %{config: test}),
-    do: send(test, {:logged, IO.chardata_to_string(text)})
 
   test "only the stack that is asked for", context do
     :ok = Sippet.Logger.attach(stack: :another, level: :debug, messages: true)

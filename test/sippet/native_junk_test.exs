@@ -173,6 +173,7 @@ defmodule Sippet.NativeJunkTest do
     end
   end
 
+  @tag :costs
   test "16 KiB of anything stay far below the time of a normal scheduler" do
     for piece <- [
           "a: b\r\n",
@@ -257,6 +258,7 @@ defmodule Sippet.NativeJunkTest do
     end
   end
 
+  @tag :costs
   test "16 KiB of a header field stay far below the time of a normal scheduler" do
     for {key, piece} <- [
           {"Event", ";a=1"},

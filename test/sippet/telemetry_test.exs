@@ -29,19 +29,19 @@ defmodule Sippet.TelemetryTest do
 
   # The next event of this name of the stack. Each has all that its description says, and nothing else.
   defp event(stack, name) do
-    assert_receive {:event, ^name, measurements, %{stack: ^stack} = metadata}, 2_000
+    assert_receive {:event, ^name, measurements, %{stack: ^stack} = metadata}
 
     {_name, _when, measured, known} = List.keyfind(Telemetry.descriptions(), [:sippet | name], 0)
 
     assert measurements |> Map.keys() |> Enum.sort() == Enum.sort(measured)
     assert metadata |> Map.keys() |> Enum.sort() == Enum.sort(known)
-    assert_in_delta measurements.monotonic_time, System.monotonic_time(), native(5_000)
+    assert_in_delta measurements.monotonic_time, System.monotonic_time(), native(30_000)
     {measurements, metadata}
   end
 
   test "a request and its response: messages, the transaction, the callback", %{peer: peer} do
-    # The 100 of the stack's own would come after 1.26 s (RFC 4320 §4.1).
-    stack = Stack.start(t1: 20, t2: 1_280)
+    # The 100 of the stack's own would come after 2.52 s (RFC 4320 §4.1).
+    stack = Stack.start(t1: 40, t2: 2_560)
     options = request("OPTIONS", peer)
     Peer.send(peer, Stack.address(stack), options)
 
@@ -55,11 +55,11 @@ defmodule Sippet.TelemetryTest do
     assert_receive {^stack, :request, received, key}
     assert {_, %{key: ^key, role: :server}} = event(stack, [:transaction, :start])
     {%{start_delay: delay}, metadata} = event(stack, [:delivery, :start])
-    assert delay in 0..native(2_000)
+    assert delay in 0..native(10_000)
     assert %{callback: :receive_request, key: ^key, core: core} = metadata
     assert Sippet.info(stack).core == core
     {%{duration: duration, start_delay: ^delay}, _} = event(stack, [:delivery, :stop])
-    assert duration in 0..native(2_000)
+    assert duration in 0..native(10_000)
 
     :ok = Sippet.send(stack, Message.to_response(received, 200))
     {%{bytes: bytes}, %{data: ok} = metadata} = event(stack, [:message, :sent])
@@ -74,7 +74,7 @@ defmodule Sippet.TelemetryTest do
     assert %{key: ^key, role: :server, status_code: 200, reason: :normal} = metadata
     assert measurements.retransmissions == 1
     # Timer J is 64·T1.
-    assert measurements.duration >= native(1_280)
+    assert measurements.duration >= native(2_560)
     assert measurements.response_time in 0..measurements.duration
   end
 
@@ -243,7 +243,7 @@ defmodule Sippet.TelemetryTest do
       :ok = Telemetry.detach(self())
       apply(:telemetry, :attach, [:id, [:sippet, :message, :received], handler, nil])
 
-      Stack.eventually(3_000, fn ->
+      Stack.eventually(fn ->
         Peer.send(peer, Stack.address(stack), request("OPTIONS", peer))
         assert_receive {^stack, :request, _, _}
 

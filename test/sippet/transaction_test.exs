@@ -19,7 +19,7 @@ defmodule Sippet.TransactionTest do
     assert %{key: ^key, role: :server, state: :proceeding, queued: 0} =
              info = Transaction.info(stack, key)
 
-    assert info.age_ms in 0..2_000
+    assert info.age_ms in 0..20_000
     assert info.bytes > 0
     Sippet.send(stack, Message.to_response(request, 200))
     assert Transaction.info(stack, key).state == :accepted
@@ -29,6 +29,35 @@ defmodule Sippet.TransactionTest do
     key = Client.Key.new(request)
     assert %{key: ^key, role: :client, state: :trying} = Transaction.info(stack, key)
     assert Transaction.info(stack, Client.Key.new("z9hG4bKnobody", :options)) == nil
+  end
+
+  test "send_request/2 tells the key, by which the response comes", %{stack: stack, peer: peer} do
+    request = Stack.request(:options, {peer.ip, peer.port})
+    assert {:ok, %Client.Key{method: :options} = key} = Transaction.send_request(stack, request)
+    assert {:error, :already_started} = Transaction.send_request(stack, request)
+    text = Peer.expect(peer, "OPTIONS ")
+    assert hd(fields(text, "Via")) =~ key.branch
+    Peer.send(peer, Stack.address(stack), response(text, "200 OK"))
+    assert_receive {^stack, :response, _response, ^key}
+
+    ack = Stack.request(:ack, {peer.ip, peer.port})
+    assert Transaction.send_request(stack, ack) == {:error, :not_allowed}
+    Peer.refute_any(peer, 20)
+  end
+
+  test "send_response/2, receive_error/3 and terminate/2 are of one transaction",
+       %{stack: stack, peer: peer} do
+    Peer.send(peer, Stack.address(stack), request("INVITE", peer))
+    assert_receive {^stack, :request, invite, key}
+    assert :ok = Transaction.send_response(stack, Message.to_response(invite, 180))
+    Peer.expect(peer, "SIP/2.0 180 ")
+    assert :ok = Transaction.receive_error(stack, key, :lost)
+    assert_receive {^stack, :error, :lost, ^key}
+    assert :ok = Transaction.terminate(stack, key)
+    assert {:error, :no_transaction} = Transaction.receive_error(stack, key, :lost)
+
+    assert {:error, :no_transaction} =
+             Transaction.send_response(stack, Message.to_response(invite, 200))
   end
 
   test "list/2 pages through all of them, each once", %{stack: stack, peer: peer} do

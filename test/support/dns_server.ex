@@ -76,11 +76,11 @@ defmodule Sippet.Test.DNSServer do
 
   defp accept(listener, server) do
     with {:ok, socket} <- :gen_tcp.accept(listener) do
-      with {:ok, question} <- :gen_tcp.recv(socket, 0, 2_000),
+      with {:ok, question} <- :gen_tcp.recv(socket, 0, 10_000),
            {:ok, answer} <- GenServer.call(server, {:tcp, question}) do
         :gen_tcp.send(socket, answer)
         # The client closes.
-        :gen_tcp.recv(socket, 0, 2_000)
+        :gen_tcp.recv(socket, 0, 10_000)
       end
 
       :gen_tcp.close(socket)

@@ -13,7 +13,7 @@ defmodule Sippet.Test.Stack do
   `:udp` is a list of option lists, one a transport, by default one on 127.0.0.1 and any port; `:tcp`, `:tls`, `:ws` and
   `:wss` are such lists too, by default empty. `:core` is what
   `Sippet.Test.Core.register/2` takes, or nil for none; by default each callback is sent to the test. All other options
-  are the stack's.
+  are the stack's, which refuses nothing when the machine is busy unless they say so.
   """
   def start(options \\ []) do
     name = :"stack_#{System.unique_integer([:positive])}"
@@ -24,6 +24,7 @@ defmodule Sippet.Test.Stack do
     streams = tcp ++ tls ++ ws ++ wss
     {udp, options} = Keyword.pop(options, :udp, if(streams == [], do: [[]], else: []))
     {core, options} = Keyword.pop(options, :core, :forward)
+    options = Keyword.put_new(options, :max_start_delay_ms, :infinity)
     start_supervised!({Sippet, [name: name] ++ options})
     for transport <- udp, do: start_udp(name, transport)
     for transport <- tcp, do: start_stream(Sippet.Transports.TCP, name, transport)
@@ -43,7 +44,16 @@ defmodule Sippet.Test.Stack do
 
   @doc "Starts a transport over streams."
   def start_stream(module, name, options \\ []) do
-    options = Keyword.merge([name: name, port: 0, address: "127.0.0.1"], options)
+    own = [name: name, port: 0, address: "127.0.0.1"]
+    # On a busy machine those of the default may run out.
+    patience = [connect_timeout: 30_000, handshake_timeout: 30_000]
+
+    patience =
+      if module == Sippet.Transports.TCP,
+        do: Keyword.take(patience, [:connect_timeout]),
+        else: patience
+
+    options = own |> Keyword.merge(patience) |> Keyword.merge(options)
     start_supervised!(Map.put(module.child_spec(options), :id, {module, make_ref()}))
   end
 
@@ -82,8 +92,19 @@ defmodule Sippet.Test.Stack do
     |> Message.put_header(:cseq, {Keyword.get(options, :cseq, 1), method})
   end
 
+  @doc "Waits until the stack's clock has sent what was due before."
+  def settle(name) do
+    {_, clock, _, _} =
+      Sippet.Stack.supervisor(name)
+      |> Supervisor.which_children()
+      |> List.keyfind(Sippet.Transaction.Clock, 0)
+
+    _ = :sys.get_state(clock)
+    :ok
+  end
+
   @doc "Waits until something holds, at most until the deadline."
-  def eventually(timeout_ms \\ 2_000, condition) do
+  def eventually(timeout_ms \\ Sippet.Test.Repetition.deadline_ms(), condition) do
     deadline = System.monotonic_time(:millisecond) + timeout_ms
     poll(condition, deadline, timeout_ms)
   end

@@ -6,11 +6,13 @@ defmodule Sippet.Test.Waiting do
   import ExUnit.Callbacks
 
   alias Sippet.Message
+  alias Sippet.Test.{Repetition, Stack}
 
   @doc "A stack of one transport. What its core gets comes to the test as `{:core, {callback, first, key}}`."
   def start(options \\ []) do
     name = :"request_#{System.unique_integer([:positive])}"
-    start_supervised!({Sippet, [name: name] ++ options})
+    options = [name: name, max_start_delay_ms: :infinity] ++ options
+    start_supervised!({Sippet, options})
     start_supervised!({Sippet.Transports.UDP, name: name, port: 0, address: "127.0.0.1"})
     test = self()
 
@@ -50,11 +52,16 @@ defmodule Sippet.Test.Waiting do
     )
   end
 
-  # The next datagram of a peer: its text and where it came from.
-  def receive_text(peer, method, timeout \\ 2_000) do
+  # The next datagram of a peer, but for what Sippet.Test.Repetition passes over: its text and where it came from.
+  def receive_text(peer, method, timeout \\ Repetition.deadline_ms()) do
     {:ok, {ip, port, text}} = :gen_udp.recv(peer.socket, 0, timeout)
-    assert String.starts_with?(text, method <> " "), "expected #{method}, got:\n#{text}"
-    {text, {ip, port}}
+
+    if Repetition.passed_over?(peer.socket, text, method <> " ") do
+      receive_text(peer, method, timeout)
+    else
+      assert String.starts_with?(text, method <> " "), "expected #{method}, got:\n#{text}"
+      {text, {ip, port}}
+    end
   end
 
   def silent?(peer, timeout), do: :gen_udp.recv(peer.socket, 0, timeout) == {:error, :timeout}
@@ -88,26 +95,14 @@ defmodule Sippet.Test.Waiting do
     spawn_monitor(fn -> send(test, {:result, self(), fun.()}) end)
   end
 
-  def result({pid, _monitor}, timeout \\ 3_000) do
+  def result({pid, _monitor}, timeout \\ Repetition.deadline_ms()) do
     assert_receive {:result, ^pid, result}, timeout
     result
   end
 
   def status({:ok, response}), do: response.start_line.status_code
 
-  def eventually(fun, tries \\ 300) do
-    cond do
-      fun.() ->
-        :ok
-
-      tries == 0 ->
-        flunk("it did not come true")
-
-      true ->
-        Process.sleep(10)
-        eventually(fun, tries - 1)
-    end
-  end
+  defdelegate eventually(fun), to: Stack
 
   # The methods of what is there, and comes within a while.
   def drain(peer) do

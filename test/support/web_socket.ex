@@ -6,7 +6,7 @@ defmodule Sippet.Test.WebSocket do
   import Bitwise
   import ExUnit.Assertions
 
-  alias Sippet.Test.StreamPeer
+  alias Sippet.Test.{Repetition, StreamPeer}
 
   @opcodes %{continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10}
 
@@ -44,7 +44,9 @@ defmodule Sippet.Test.WebSocket do
   end
 
   @doc "The next frame: `{fin, opcode, payload}`. A server's is not masked, a client's is."
-  def read_frame(peer, deadline \\ System.monotonic_time(:millisecond) + 2_000) do
+  def read_frame(peer), do: read_frame(peer, now() + Repetition.deadline_ms())
+
+  def read_frame(peer, deadline) do
     <<fin::1, 0::3, opcode::4, masked::1, short::7>> = StreamPeer.read(peer, 2, deadline)
     assert masked == if(peer.ws == :client, do: 0, else: 1)
 
@@ -61,6 +63,8 @@ defmodule Sippet.Test.WebSocket do
     {name, _number} = Enum.find(@opcodes, fn {_name, number} -> number == opcode end)
     {fin, name, payload}
   end
+
+  defp now, do: System.monotonic_time(:millisecond)
 
   @doc "The next frame is a Close with this status code."
   def expect_close(peer, code) do

@@ -17,7 +17,7 @@ defmodule Sippet.Resolver.DNS do
 
   A numeric host is the target, and nothing is asked. With a port only A and AAAA records count, with a `transport`
   parameter SRV before them, else NAPTR before those (RFC 3263 §4.1, §4.2). Of NAPTR records it takes those whose service is
-  SIP+D2U, SIP+D2T, SIPS+D2T, SIP+D2W or SIPS+D2W (RFC 7118 §10), whose transport there is, and which have no regexp; a `sips`
+  SIP+D2U, SIP+D2T, SIPS+D2T, SIP+D2W or SIPS+D2W (RFC 7118 §5.5), whose transport there is, and which have no regexp; a `sips`
   URI only those with TLS. The first by order and preference that leads to a target gives all the targets. Where none is usable,
   `_sip` or `_sips` SRV records of all transports are asked for side by side, and where there are none the addresses of the
   name, by UDP or TLS. Records of equal priority are ordered at random by weight (RFC 2782), anew each time. Both families are

@@ -3,7 +3,7 @@ defmodule Sippet.Resolver.Service do
   # Sippet.Resolver.Question and .Procedure, and by Sippet.Transport.Destination.
   @moduledoc false
 
-  # RFC 3263 §4.1, §4.2; RFC 7118 §10; the ports of WebSocket are RFC 6455 §3's. NAPTR service, transport, SRV prefix, port.
+  # RFC 3263 §4.1, §4.2; WebSocket and its ports are RFC 7118 §5.5's. NAPTR service, transport, SRV prefix, port.
   @services [
     {"SIP+D2U", :udp, "_sip._udp.", 5060},
     {"SIP+D2T", :tcp, "_sip._tcp.", 5060},

@@ -160,7 +160,7 @@ defmodule Sippet.Transport.Destination do
   # A host from the network may be any bytes.
   defp parse_address(text), do: text |> :binary.bin_to_list() |> :inet.parse_strict_address()
 
-  # Nobody has it (RFC 6761 §6.4), and a telephone in a page says so of itself (RFC 7118 §5): its flow leads to it.
+  # Nobody has it (RFC 6761 §6.4), and a telephone in a page says so of itself (RFC 7118 B.1): its flow leads to it.
   defp resolve(host, family) do
     if host
        |> String.downcase(:ascii)
@@ -267,7 +267,7 @@ defmodule Sippet.Transport.Destination do
     end
   end
 
-  # The protocol that a URI names, TLS for sips (§26.2.1; RFC 7118 §5.2.2 for WebSocket), else that of the Via.
+  # The protocol that a URI names, TLS for sips (§26.2.1; RFC 7118 §5.5 for WebSocket), else that of the Via.
   defp protocol(%Question{transport: nil, secure: true, default: via}),
     do: if(Service.secure?(via), do: via, else: :tls)
 

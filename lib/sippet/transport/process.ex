@@ -4,7 +4,7 @@ defmodule Sippet.Transport.Process do
 
   @behaviour Sippet.Transport
 
-  alias Sippet.{Message, Router, Stack, Transport}
+  alias Sippet.{Message, Native, Router, Stack, Transport}
   alias Sippet.Transactions.{Client, Server}
 
   # What 1.x waits for such a call.
@@ -12,10 +12,11 @@ defmodule Sippet.Transport.Process do
 
   @spec register(Stack.t(), atom, boolean) :: :ok | {:error, :already_registered}
   def register(stack, protocol, reliable) do
+    # One that has died may not be forgotten yet when its supervisor has started it again.
     registered =
-      if Transport.by_protocol(stack, protocol) == [],
-        do: Registry.register(stack.name, {:transport, protocol}, reliable),
-        else: {:error, :already_registered}
+      if stack |> Transport.by_protocol(protocol) |> Enum.any?(&Process.alive?(&1.pid)),
+        do: {:error, :already_registered},
+        else: Registry.register(stack.name, {:transport, protocol}, reliable)
 
     case registered do
       {:ok, _owner} ->
@@ -39,17 +40,43 @@ defmodule Sippet.Transport.Process do
   # the caller's, so that what one process sends arrives in its order.
   @impl true
   def transmit({sippet, pid}, _connection, {host, port}, data) do
-    {:ok, message} = Message.parse(data)
-    key = key(message)
-    tag = make_ref()
-    waiter = spawn(fn -> wait(sippet, pid, tag, key) end)
+    with {:ok, message, key} <- message(data) do
+      tag = make_ref()
+      waiter = spawn(fn -> wait(sippet, pid, tag, key) end)
+      call = {:send_message, message, host(host), port, key}
+      Kernel.send(pid, {:"$gen_call", {waiter, tag}, call})
+      :ok
+    end
+  end
 
-    Kernel.send(
-      pid,
-      {:"$gen_call", {waiter, tag}, {:send_message, message, host(host), port, key}}
-    )
+  # Who sends it writes it again. What a peer has sent may be read and not written, a NUL for instance, and comes back in an
+  # answer of the stack's own; one to a request that cannot be parsed has what it copied as text, and no transaction.
+  defp message(data) do
+    with {:ok, message} <- Message.parse(data),
+         {:ok, _iodata} <- Native.write(message) do
+      {:ok, message, key(message)}
+    else
+      {:error, _error} -> as_text(data)
+    end
+  end
 
-    :ok
+  # It is written by the engine: CRLFs, no folds.
+  defp as_text(data) do
+    [head, body] = :binary.split(data, "\r\n\r\n")
+    [start_line | lines] = :binary.split(head, "\r\n", [:global])
+
+    headers =
+      for line <- lines, [name, value] = :binary.split(line, ": "), name != "Content-Length" do
+        {name, value}
+      end
+
+    headers = Enum.group_by(headers, &elem(&1, 0), &elem(&1, 1))
+
+    with {:ok, message} <- Message.parse(start_line <> "\r\n\r\n"),
+         message = %{message | headers: headers, body: body},
+         {:ok, _iodata} <- Native.write(message),
+         do: {:ok, message, nil},
+         else: ({:error, _error} -> {:error, :malformed})
   end
 
   # The answer itself is not looked at, as in 1.x.

@@ -181,6 +181,27 @@ fn an_error_of_the_transport_leads_on() {
 }
 
 #[test]
+fn an_error_of_a_target_that_was_left_is_no_error_of_the_next() {
+    for text in [invite(), options()] {
+        let mut bench = Bench::new();
+        let handle = bench.route(&text, "a,b").unwrap().unwrap();
+        let first = bench.sent[0].handle.unwrap();
+        bench.receive(&response(&text, 503, "b"));
+        bench
+            .proceed(handle, "z9hG4bKsecond", SECOND, Some("b"))
+            .unwrap();
+        let second = bench.sent.last().unwrap().handle.unwrap();
+        bench.quiet();
+        bench.fail_transport(first);
+        assert!(bench.log().is_empty());
+        assert!(!bench.engine.is_open(first));
+        assert!(bench.engine.is_open(second));
+        bench.fail_transport(second);
+        assert_eq!(bench.log(), ["0 lost b: econnrefused"]);
+    }
+}
+
+#[test]
 fn whoever_has_sent_a_provisional_response_is_there() {
     let mut bench = Bench::new();
     routed(&mut bench, &invite());
@@ -425,7 +446,8 @@ enum Happening {
     Wait(u64),
     /// A response to what was sent under one of the branches, the last being 0.
     Response(usize, u16),
-    TransportError,
+    /// Of what was sent last, or before.
+    TransportError(usize),
     Proceed(bool),
     GiveUp,
     Cancel,
@@ -438,7 +460,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         3 => prop_oneof![0..600u64, 30_000..33_000u64].prop_map(Wait),
         4 => (0..3usize, codes).prop_map(|(n, c)| Response(n, c)),
-        2 => Just(TransportError),
+        2 => (0..4usize).prop_map(TransportError),
         4 => any::<bool>().prop_map(Proceed),
         1 => Just(GiveUp),
         1 => Just(Cancel),
@@ -468,7 +490,12 @@ proptest! {
                     // Each target answers with a tag of its own, the same for the same branch.
                     bench.receive(&response(&under(&text, branch), *status, branch));
                 }
-                Happening::TransportError => bench.fail_transport(handle),
+                Happening::TransportError(n) => {
+                    let sent: Vec<Handle> = bench.sent.iter().filter_map(|sent| sent.handle).collect();
+                    if let Some(handle) = sent.get(sent.len().saturating_sub(1 + n)) {
+                        bench.fail_transport(*handle);
+                    }
+                }
                 Happening::Proceed(more) => {
                     let branch = format!("z9hG4bKnext{}", branches.len());
                     let plan = more.then_some("more");

@@ -104,7 +104,7 @@ defmodule Sippet.Dialog.RequestTest do
 
       for request <- [info, Dialog.build_ack(dialog, parse(sent()), via: via.())] do
         assert Sippet.send(stack, request) == :ok
-        assert_receive {:udp, ^router, _ip, _port, datagram}, 2_000
+        assert_receive {:udp, ^router, _ip, _port, datagram}
         request_line = start_line(request)
         assert [^request_line | lines] = String.split(datagram, "\r\n")
         # On one line or on several, it is the same (§7.3.1).

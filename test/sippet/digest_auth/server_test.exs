@@ -783,7 +783,7 @@ defmodule Sippet.DigestAuth.ServerTest do
     :ets.info(config.window.table, :size)
   end
 
-  defp await(fun, tries \\ 200) do
+  defp await(fun, tries \\ 1_000) do
     cond do
       fun.() -> :ok
       tries == 0 -> flunk("it did not come true")

@@ -211,7 +211,7 @@ defmodule Sippet.Resolver.DNSTest do
 
       {ms, result} = elapsed_ms(fn -> find(resolver, "sip:a.example") end)
       assert result == :timeout
-      assert ms in 290..2_000
+      assert ms >= 290
       # One that is late is not left in the mailbox.
       {:messages, messages} = Process.info(self(), :messages)
       assert messages -- for({:asked, _, _, _} = asked <- messages, do: asked) == []
@@ -227,11 +227,11 @@ defmodule Sippet.Resolver.DNSTest do
 
     test "a server that drops what it does not know leaves time for what it does" do
       rules = fn _name, type -> if type in [:naptr, :srv], do: :drop end
-      resolver = start(@zone, [query_timeout_ms: 50], rules: rules)
+      resolver = start(@zone, [query_timeout_ms: 400], rules: rules)
       assert find(resolver, "sip:a.example") == [udp: "192.0.2.1:5060"]
 
       {:ok, [target]} =
-        DNS.targets(start(@zone, [query_timeout_ms: 50], rules: rules), "sip:a.example", @udp)
+        DNS.targets(start(@zone, [query_timeout_ms: 400], rules: rules), "sip:a.example", @udp)
 
       assert {:no_naptr, "a.example", :timeout} in target.choices
       assert {:no_srv, "_sip._udp.a.example", :timeout} in target.choices
@@ -245,7 +245,7 @@ defmodule Sippet.Resolver.DNSTest do
         if :counters.get(asked, 1) == 1, do: :drop
       end
 
-      resolver = start(@zone, [query_timeout_ms: 50], rules: rules)
+      resolver = start(@zone, [query_timeout_ms: 400], rules: rules)
       assert find(resolver) == [udp: "192.0.2.1:5060"]
     end
 

@@ -130,6 +130,7 @@ defmodule Sippet.Transport.FramerTest do
     assert_raise ArgumentError, fn -> Framer.new({1, 2}) end
   end
 
+  @tag :costs
   test "16 KiB stay far below the time of a normal scheduler, also where they complete a megabyte" do
     for {before, data} <- [
           {"", String.duplicate("A b\r\nl:0\r\n\r\n", 1_365)},

@@ -200,6 +200,11 @@ impl Common {
         }
     }
 
+    /// How many targets its request has had before this one.
+    pub fn attempt(&self) -> u8 {
+        self.route.as_ref().map_or(0, |route| route.attempt)
+    }
+
     /// A 2xx to an INVITE: somebody has taken the call.
     fn is_call(&self, queued: &Queued) -> bool {
         queued.is_success() && self.name.method() == Method::Invite.as_bytes()
@@ -272,7 +277,7 @@ impl Context<'_> {
         self.effects.push(Effect::Transmit {
             target,
             bytes: bytes.clone(),
-            handle: Some(self.handle),
+            handle: Some(self.handle.with_attempt(self.common.attempt())),
         });
     }
 

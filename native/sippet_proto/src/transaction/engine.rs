@@ -400,6 +400,8 @@ impl Engine {
     ) {
         self.advance(now);
         self.step(handle, effects, |machine, cx| match machine {
+            // The connection to a target that was left, for instance.
+            _ if cx.common.attempt() != handle.attempt() => Step::Alive,
             Machine::InviteClient(m) => {
                 client_step(m.handle(invite_client::Event::TransportError(reason), cx))
             }
@@ -415,9 +417,16 @@ impl Engine {
         });
     }
 
-    /// The transaction of a key.
+    /// The transaction of a key; of one that has had several branches, the attempt that this was.
     pub fn find(&self, key: Key) -> Option<Handle> {
-        self.table.get(key).copied()
+        let handle = self.table.get(key).copied()?;
+        let common = &self.entries.get(handle)?.common;
+        Some(match &common.route {
+            Some(route) if route.current == key => handle.with_attempt(route.attempt),
+            // Any but the present one.
+            Some(route) if common.key != key => handle.with_attempt(route.attempt + 7),
+            _ => handle,
+        })
     }
 
     /// Ends a transaction at once. The core is told nothing, also not what waits for it.

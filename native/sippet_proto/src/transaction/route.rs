@@ -16,6 +16,8 @@ pub(super) struct Route {
     pub plan: Option<Bytes>,
     /// The key of the branch that the target has, or had last.
     pub current: Key,
+    /// How many targets it has had before.
+    pub attempt: u8,
     /// Targets that were left and may repeat their final response: the key of each, and who acknowledges it.
     pub left: Vec<(Key, Handle)>,
     /// The request as it was sent last, on its way from the machine that failed.
@@ -35,6 +37,7 @@ impl Route {
         Route {
             plan,
             current,
+            attempt: 0,
             left: Vec::new(),
             setback: None,
         }

@@ -51,6 +51,7 @@ impl Engine {
             cx.alias(key);
             if let Some(route) = &mut cx.common.route {
                 route.current = key;
+                route.attempt = handle.with_attempt(route.attempt + 1).attempt();
                 route.plan = next.plan;
             }
             cx.common.target = next.target;

@@ -201,11 +201,11 @@ impl Engine {
         Ok(handle)
     }
 
-    /// Whether a transaction still runs, so that what becomes of a transmission of its matters.
+    /// Whether a transaction still runs, with this attempt, so that what becomes of a transmission of its matters.
     pub fn is_open(&self, handle: Handle) -> bool {
-        self.entries
-            .get(handle)
-            .is_some_and(|entry| !entry.machine.is_over())
+        self.entries.get(handle).is_some_and(|entry| {
+            !entry.machine.is_over() && entry.common.attempt() == handle.attempt()
+        })
     }
 
     /// The core answers a request.
