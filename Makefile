@@ -1,11 +1,12 @@
 # Each target runs setup by itself. PORT, ADDRESS and ONCE are for demo, SEEDS and SEED for simulate, TARGET and SECONDS for
-# fuzz, SECONDS and SEED for delivery, COUNT for open; see README.md and CONTRIBUTING.md.
+# fuzz, SECONDS and SEED for delivery, COUNT for open, SECONDS, RATE and T1 for soak, USERS, CALLS and RATE for proxy-load, PARTS and ROUNDS for bench-load; see
+# README.md and CONTRIBUTING.md.
 export LANG := C.UTF-8
 export LC_ALL := C.UTF-8
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: setup test simulate delivery open fuzz asan matrix dialyzer lint demo interop bench bench-crates \
-	bench-scheduling bench-instructions clean
+.PHONY: setup test simulate delivery open fuzz asan matrix dialyzer lint demo interop proxy-load bench bench-crates \
+	bench-scheduling bench-instructions bench-load bench-overload bench-telemetry soak clean
 
 setup:
 	@bash scripts/setup.sh
@@ -38,6 +39,10 @@ dialyzer: setup
 delivery: setup
 	DELIVERY_SECONDS="$(or $(SECONDS),60)" $(if $(SEED),DELIVERY_SEED="$(SEED)") mix test test/integration/delivery_load_test.exs
 
+# Calls at a steady rate for SECONDS, 5 % of the messages lost: nothing may grow.
+soak: setup
+	MIX_ENV=prod mix run bench/load/soak.exs "$(or $(SECONDS),60)"
+
 # Looks at COUNT open transactions and ends their stack: times and memory. A million take 1.5 GB.
 open: setup
 	OPEN="$(or $(COUNT),1000000)" mix test test/integration/open_transactions_test.exs
@@ -56,6 +61,11 @@ demo: setup
 interop: setup
 	bash test/interop/run.sh
 
+# SIPp registers USERS at examples/sip_server and places CALLS calls through it, RATE a second: 10000, 10000, 200.
+proxy-load: setup
+	mix compile
+	SIPPET_NIF_PATH="$(CURDIR)/_build/dev/lib/sippet/priv/native/sippet_nif.so" bash examples/sip_server/load/run.sh
+
 # See bench/README.md.
 bench: setup
 	@bash bench/run.sh messages
@@ -69,6 +79,15 @@ bench-scheduling: setup
 bench-instructions: setup
 	@bash bench/instructions.sh record
 	@bash bench/instructions.sh worst
+
+bench-load: setup
+	@bash bench/load/run.sh
+
+bench-overload: setup
+	@bash bench/load/overload.sh
+
+bench-telemetry: setup
+	@bash bench/load/telemetry.sh
 
 clean:
 	rm -rf _build target native/fuzz/target bench/_build bench/deps

@@ -8,32 +8,6 @@
 {:ok, _modules, _warnings} =
   Kernel.ParallelCompiler.require(Path.wildcard(Path.expand("demo/*.ex", __DIR__)))
 
-# Cores are modules: this one stands before the one that does the work, and looks on.
-defmodule Demo.WatchedServer do
-  use Sippet.Core
-
-  @impl true
-  def receive_request(request, key) do
-    unless Demo.Ladder.arrived(:server, request), do: show(request)
-    Demo.Server.receive_request(request, key)
-  end
-
-  @impl true
-  def receive_response(response, key) do
-    show(response)
-    Demo.Server.receive_response(response, key)
-  end
-
-  @impl true
-  defdelegate receive_error(reason, key), to: Demo.Server
-
-  defp show(message) do
-    {ip, port} = message.source.remote
-    time = Time.utc_now() |> Time.truncate(:second)
-    IO.puts("#{time}  #{:inet.ntoa(ip)} #{port}  #{Demo.Ladder.line(message)}")
-  end
-end
-
 defmodule Demo do
   def run do
     # A supervisor that cannot start takes its parent along otherwise.
@@ -41,9 +15,7 @@ defmodule Demo do
     address = System.get_env("ADDRESS", "127.0.0.1")
     port = port(System.get_env("PORT", "5060"))
 
-    server =
-      start("the server", Demo.Server, address: address, port: port, core: Demo.WatchedServer)
-
+    server = start("the server", Demo.Server, address: address, port: port)
     {ip, port} = Demo.Server.address()
     # Nobody can be called at "all addresses".
     host = if address in ["0.0.0.0", "::"], do: loopback(ip), else: to_string(:inet.ntoa(ip))
@@ -51,17 +23,28 @@ defmodule Demo do
     start("the caller", Demo.Caller, address: host)
     {_ip, caller_port} = Demo.Caller.address()
 
+    # A trace hears of what goes over the wire: here of the call, and below of what others send to the server.
     call_id = Sippet.Message.create_call_id()
-    {:ok, _pid} = Demo.Ladder.start_link(call_id)
+    {:ok, call} = Sippet.Trace.start(:demo_caller, call_id: call_id)
+    by_others = &(&1.direction == :received and &1.call_id != call_id)
+    {:ok, others} = Sippet.Trace.start(:demo_server, filter: by_others)
+    :ok = Sippet.Trace.subscribe(others)
+
     uri = %Sippet.URI{scheme: "sip", userinfo: "bob", host: host, port: port}
-    watch = &Demo.Ladder.arrived(:caller, &1)
-    options = [call_id: call_id, talk_ms: 100, on_response: watch]
-    result = Demo.Caller.call(to_string(uri), options)
+    result = Demo.Caller.call(to_string(uri), call_id: call_id, talk_ms: 100)
 
     IO.puts("")
     shown = if host =~ ":", do: "[#{host}]", else: host
-    IO.puts(Demo.Ladder.draw("caller #{shown}:#{caller_port}", "server #{shown}:#{port}"))
-    finish(result, server, "#{:inet.ntoa(ip)} port #{port}")
+    {:ok, peer} = host |> String.to_charlist() |> :inet.parse_address()
+
+    names = %{
+      :demo_caller => "caller #{shown}:#{caller_port}",
+      {peer, port} => "server #{shown}:#{port}"
+    }
+
+    IO.puts(Sippet.Trace.to_text(call, names: names))
+    :ok = Sippet.Trace.stop(call)
+    finish(result, server, others, "#{:inet.ntoa(ip)} port #{port}")
   end
 
   defp port(text) do
@@ -91,28 +74,45 @@ defmodule Demo do
     end
   end
 
-  defp finish({:error, sentence}, _server, _address), do: fail("the call failed: #{sentence}")
+  defp finish({:error, sentence}, _server, _others, _address),
+    do: fail("the call failed: #{sentence}")
 
-  defp finish(:ok, server, address) do
+  defp finish(:ok, server, others, address) do
     if System.get_env("ONCE") in [nil, "", "0"] do
       IO.puts("The call is over. The server listens at #{address} (UDP); Ctrl-C ends it.")
       demo = self()
       {:ok, _id} = System.trap_signal(:sigterm, fn -> send(demo, :sigterm) && :ok end)
-
-      receive do
-        {:EXIT, _pid, reason} ->
-          fail("the server has stopped: #{inspect(reason)}")
-
-        # No new calls; those that ring are answered and acknowledged.
-        :sigterm ->
-          IO.puts("The server stops.")
-          Supervisor.stop(server, :shutdown)
-          System.halt(0)
-      end
+      serve(server, others)
     else
       IO.puts("The call is over.")
       System.halt(0)
     end
+  end
+
+  defp serve(server, others) do
+    receive do
+      # At most one such message waits here, however much comes in meanwhile.
+      {Sippet.Trace, ^others, :events} ->
+        {:ok, events, _missed} = Sippet.Trace.take(others)
+        Enum.each(events, &show/1)
+        serve(server, others)
+
+      {:EXIT, _pid, reason} ->
+        fail("the server has stopped: #{inspect(reason)}")
+
+      # No new calls; those that ring are answered and acknowledged.
+      :sigterm ->
+        IO.puts("The server stops.")
+        Supervisor.stop(server, :shutdown)
+        System.halt(0)
+    end
+  end
+
+  # What a peer wrote has no say in the terminal's colours: the summary is printable.
+  defp show(%{remote: {ip, port}} = event) do
+    time = event.time |> DateTime.from_unix!(:microsecond) |> DateTime.truncate(:second)
+    summary = Sippet.Trace.Event.summary(event)
+    IO.puts("#{DateTime.to_time(time)}  #{:inet.ntoa(ip)} #{port}  #{summary}")
   end
 
   defp fail(sentence) do

@@ -413,6 +413,41 @@ defmodule Sippet do
   defp refuse_stateless!(_method, _status_code), do: :ok
 
   @doc """
+  Keeps a flow alive, for as long as it lives (RFC 5626 §4.4).
+
+      {:ok, response} = Sippet.request(:my_stack, register)
+      :ok = Sippet.keep_alive(:my_stack, response.source, interval: Sippet.Outbound.flow_timer(response))
+
+  Over TCP and TLS two CRLFs are sent, over a WebSocket a Ping (RFC 7118 §6); a connection whose peer does not answer within
+  `:pong_timeout` is closed. Over UDP a STUN Binding request is sent (RFC 8489), at once and then each interval. It is
+  repeated as §6.2.1 there says. A flow has failed when that is not answered, for 39.5 s by default, or when the address in the
+  answer is another one than before (§4.4.2). Whatever ends the flow, the core is told by `c:Sippet.Core.flow_closed/2`.
+
+  Only a peer that said so may be asked: it has `outbound` in the Require of its response (RFC 5626 §4.4).
+
+  ## Options
+
+    * `:interval` - milliseconds from one to the next, of which each takes between 80 and 100 percent, at random; nil, the
+      default, is 95 to 120 seconds, over UDP 24 to 29; `:infinity` ends what was begun
+    * `:pong_timeout` - milliseconds that a pong may take; default 10,000. One that is late because a message is under way may
+      follow behind that.
+    * `:rto` - milliseconds until a Binding request is first repeated; default 500
+
+  A second call for the same flow takes the place of the first. Returns `:ok`, or `{:error, %Sippet.TransportError{}}` where
+  the flow has ended. Raises `ArgumentError` for an option that is not known or not of its kind.
+  """
+  @spec keep_alive(sippet, Flow.t(),
+          interval: pos_integer | :infinity | nil,
+          pong_timeout: pos_integer,
+          rto: pos_integer
+        ) :: :ok | {:error, TransportError.t()}
+  def keep_alive(sippet, %Flow{} = flow, options \\ [])
+      when is_atom(sippet) and is_list(options) do
+    options = Transport.KeepAlive.validate!(options)
+    Transport.keep_alive(Stack.fetch!(sippet), flow, options)
+  end
+
+  @doc """
   Ends the transaction of a key at once. The core is told nothing, and what waited for it is dropped.
 
   A key that is nobody's is ignored. A response that comes later, or is sent later, finds no transaction.

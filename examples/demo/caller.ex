@@ -47,19 +47,18 @@ defmodule Demo.Caller do
   @doc """
   Places a call and hangs up after `:talk_ms`: `:ok`, or `{:error, sentence}` when anything but a whole call came of it.
 
-  `uri` has a numeric host. `:call_id` may be given, and `:on_response`, a function that gets each response.
+  `uri` has a numeric host. `:call_id` may be given.
   """
   def call(uri, options \\ []) do
     invite = invite(Sippet.URI.parse!(uri), options)
     key = Client.Key.new(invite)
-    watch = Keyword.get(options, :on_response, fn _response -> :ok end)
     :ets.insert(@invites, {key, invite})
 
     try do
-      with {:ok, answer} <- transact(invite, watch, timeout: @patience_ms),
+      with {:ok, answer} <- transact(invite, timeout: @patience_ms),
            {:ok, dialog} <- acknowledge(invite, answer),
            Process.sleep(Keyword.get(options, :talk_ms, 0)),
-           {:ok, _answer} <- transact(bye(dialog, answer), watch) do
+           {:ok, _answer} <- transact(bye(dialog, answer)) do
         :ok
       else
         {:error, %Message{start_line: line, headers: %{cseq: {_, method}}}} ->
@@ -111,15 +110,8 @@ defmodule Demo.Caller do
   end
 
   # `{:ok, response}` if the final response is a 2xx.
-  defp transact(request, watch, options \\ []) do
-    on_provisional = fn response ->
-      watch.(response)
-      :go_on
-    end
-
-    with {:ok, response} <-
-           Sippet.request(@stack, request, [on_provisional: on_provisional] ++ options) do
-      watch.(response)
+  defp transact(request, options \\ []) do
+    with {:ok, response} <- Sippet.request(@stack, request, options) do
       if response.start_line.status_code < 300, do: {:ok, response}, else: {:error, response}
     end
   end

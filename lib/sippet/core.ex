@@ -88,6 +88,10 @@ defmodule Sippet.Core do
 
     * `:closed` - by the peer
     * `:idle_timeout`, `:message_timeout` - nothing came for too long, or too little of a message
+    * `:keep_alive_timeout` - what `Sippet.keep_alive/3` asks was not answered
+    * `:mapped_address_changed` - over UDP: a NAT has given the flow another address, so that nobody finds it by the one that he has
+      (RFC 5626 §4.4.2)
+    * `{:stun_error, status_code}` - over UDP: the peer does not keep flows alive by STUN
     * `:broken` - what came was no SIP
     * `:send_timeout`, `:send_queue_full` - the peer did not read what it was sent
     * `:shutdown` - its transport stops
@@ -98,6 +102,9 @@ defmodule Sippet.Core do
           :closed
           | :idle_timeout
           | :message_timeout
+          | :keep_alive_timeout
+          | :mapped_address_changed
+          | {:stun_error, 300..699}
           | :broken
           | :send_timeout
           | :send_queue_full
@@ -109,6 +116,7 @@ defmodule Sippet.Core do
   A connection is closed: its flow leads nowhere from now on. Optional.
 
   It is called for connections that messages came or went by, in a process of its own each; what happens in it harms nothing.
+  UDP has no connections; there it is called for flows that `Sippet.keep_alive/3` keeps, when they have failed.
   Requests that still waited for an answer by it fail by themselves. RFC 5626 §4.2.1.
   """
   @callback flow_closed(Sippet.Flow.t(), flow_closed_reason) :: any

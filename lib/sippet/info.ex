@@ -39,7 +39,7 @@ defmodule Sippet.Info do
       duration_ms: div(duration_us, 1_000),
       wait_us: wait_us,
       # The engine reckons in tenths of a second.
-      max_requests_per_second: if(overloaded, do: 10 * limit),
+      max_requests_per_second: if(limit > 0, do: 10 * limit),
       episodes: episodes,
       max_start_delay_ms: stack.options[:max_start_delay_ms]
     }

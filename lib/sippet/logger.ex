@@ -75,7 +75,8 @@ defmodule Sippet.Logger do
     )
 
     check!(:stack, is_atom(options[:stack]), "an atom", options)
-    config = %{stack: options[:stack], level: options[:level], budget: Budget.new(max_per_second)}
+    budget = Budget.new(max_per_second, :warning, "lines of Sippet.Logger in this second")
+    config = %{stack: options[:stack], level: options[:level], budget: budget}
     events = events(options[:level], options[:messages])
 
     with {:error, :already_exists} <-

@@ -90,10 +90,11 @@ defmodule Sippet.Router do
   end
 
   # What became of a message stands before its effects, where somebody listens.
-  defp tell(stack, transport, remote, data, [{:report, what, details} | rest])
+  defp tell(stack, transport, remote, data, [{:report, what, _details} | _rest] = effects)
        when what in [:received, :rejected, :refused] do
-    Report.received(stack, transport, remote, data, what, details)
-    tell(stack, transport, remote, data, rest)
+    {reports, effects} = Enum.split_while(effects, &Report.of_message?/1)
+    Report.received(stack, transport, remote, data, reports)
+    effects
   end
 
   defp tell(_stack, _transport, _remote, _data, effects), do: effects
@@ -302,17 +303,19 @@ defmodule Sippet.Router do
   defp transmit(stack, id, connection, remote, data, address) do
     case Transport.fetch(stack, id) do
       {:ok, transport} ->
+        began = Report.sending()
+
         case hand_over(transport, connection, remote, data, address) do
           :ok ->
-            Report.sent(stack, transport, remote, data)
+            Report.sent(stack, transport, remote, data, began)
 
           {:error, reason} ->
-            Report.transport_error(stack, transport, remote, reason)
+            Report.transport_error(stack, transport, remote, data, reason)
             {:error, transport_error(transport, remote, reason)}
         end
 
       :error ->
-        Report.transport_error(stack, id, remote, :transport_closed)
+        Report.transport_error(stack, id, remote, data, :transport_closed)
         {:error, %TransportError{reason: :transport_closed}}
     end
   end

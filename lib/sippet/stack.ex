@@ -4,9 +4,11 @@ defmodule Sippet.Stack do
   @moduledoc false
 
   alias Sippet.{Native, Resolver, Router}
+  alias Sippet.Logger.Budget
   alias Sippet.Message.Tag
   alias Sippet.Routing.Failures
   alias Sippet.Transactions.{Client, Server}
+  alias Sippet.Transport.FlowToken
 
   @enforce_keys [
     :name,
@@ -32,7 +34,7 @@ defmodule Sippet.Stack do
           failures: :ets.tid(),
           # How many processes of Sippet.Routing.Responses are at work.
           response_workers: :atomics.atomics_ref(),
-          log_budget: :atomics.atomics_ref(),
+          log_budget: Budget.t(),
           group_leader: pid,
           # The process of the simulation that it belongs to.
           sim: pid | nil,
@@ -56,8 +58,9 @@ defmodule Sippet.Stack do
      "how long an INVITE server waits for its core after each provisional response before it answers 408"},
     {:max_transactions, 1_000_000, :count,
      "how many transactions may be open; a tenth is kept for CANCEL, ACK and requests inside dialogs"},
-    {:max_start_delay_ms, 100, :delay,
-     "how long callbacks may wait for a processor before requests outside of dialogs are refused, `:infinity` for any time; see \
+    {:max_start_delay_ms, 50, :delay,
+     "how long callbacks may wait for a processor before requests outside of dialogs are refused, those inside after four times as \
+long, `:infinity` for any time; see \
 `guides/operations.md`"},
     {:merged_requests, :deliver, [:deliver, :reject],
      "`:reject` answers 482 to a request that came another way before: for user agents, not for proxies (RFC 3261 §8.2.2.2)"},
@@ -71,6 +74,9 @@ defmodule Sippet.Stack do
     {:failed_target_ms, 30_000, :milliseconds,
      "for how long others are preferred to a target that failed, if its 503 has no Retry-After (RFC 3261 §21.5.4)"}
   ]
+
+  # How many failures of the core are logged in a second.
+  @failures_a_second 10
 
   # About ten thousand transactions.
   @calls_to_trim 40
@@ -105,6 +111,8 @@ defmodule Sippet.Stack do
     IO.iodata_to_binary([
       "  * `:name` - the stack's name, an atom; required\n",
       "  * `:core` - the module of the core, as by `Sippet.register_core/2`; default none\n",
+      "  * `:flow_token_key` - what `Sippet.Flow.to_token/2` signs by: 32 random bytes or more, a list of such, of which the first signs\n",
+      "    and all are good to verify, or a function that returns them; by default one that the VM makes, and forgets when it stops\n",
       "  * `:resolver` - a module of `Sippet.Resolver`, or `{module, options}`; default `Sippet.Resolver.DNS`\n",
       options,
       "  * `:limits` - what received messages are held to, a keyword list:\n",
@@ -127,7 +135,7 @@ defmodule Sippet.Stack do
         raise ArgumentError, "expected :name option to be present"
     end
 
-    known = [:name, :core, :resolver, :limits | Enum.map(@options, &elem(&1, 0))]
+    known = [:name, :core, :flow_token_key, :resolver, :limits | Enum.map(@options, &elem(&1, 0))]
 
     for {key, _value} <- options, key not in known do
       raise ArgumentError, "unknown option #{inspect(key)}, known are: #{inspect(known)}"
@@ -143,6 +151,7 @@ defmodule Sippet.Stack do
     [
       name: options[:name],
       core: options[:core],
+      flow_token_key: FlowToken.validate!(options[:flow_token_key]),
       resolver: Resolver.validate!(Keyword.get(options, :resolver, Resolver.default())),
       limits: validate_limits!(Keyword.get(options, :limits, []))
     ] ++ checked
@@ -201,7 +210,8 @@ defmodule Sippet.Stack do
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
       failures: Failures.new(),
       response_workers: :atomics.new(1, []),
-      log_budget: :atomics.new(1, signed: false),
+      log_budget:
+        Budget.new(@failures_a_second, :error, "callbacks of the core of #{inspect(name)} failed"),
       group_leader: Process.group_leader(),
       sim: sim,
       resolver: Keyword.fetch!(options, :resolver)

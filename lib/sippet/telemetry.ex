@@ -4,21 +4,21 @@ defmodule Sippet.Telemetry do
   @events [
     {[:sippet, :message, :received], "a message was received and parsed",
      [:monotonic_time, :bytes],
-     [:stack, :transport, :protocol, :remote, :method, :status_code, :data]},
+     [:stack, :transport, :protocol, :local, :remote, :method, :status_code, :reason, :data]},
     {[:sippet, :message, :rejected],
      "bytes that are no message, or a message unfit for a transaction", [:monotonic_time, :bytes],
-     [:stack, :transport, :protocol, :remote, :reason, :status_code, :data]},
+     [:stack, :transport, :protocol, :local, :remote, :reason, :status_code, :data]},
     {[:sippet, :request, :refused], "a request was answered 503 by the stack", [:monotonic_time],
-     [:stack, :transport, :protocol, :remote, :reason]},
+     [:stack, :transport, :protocol, :local, :remote, :reason]},
     {[:sippet, :transaction, :start], "a transaction began", [:monotonic_time, :system_time],
      [:stack, :key, :role]},
     {[:sippet, :transaction, :stop], "a transaction ended",
      [:monotonic_time, :duration, :response_time, :retransmissions],
      [:stack, :key, :role, :status_code, :reason]},
     {[:sippet, :message, :sent], "a message was handed to a transport", [:monotonic_time, :bytes],
-     [:stack, :transport, :protocol, :remote, :data]},
+     [:stack, :transport, :protocol, :local, :remote, :data]},
     {[:sippet, :transport, :error], "a transport could not send a message", [:monotonic_time],
-     [:stack, :transport, :protocol, :remote, :reason]},
+     [:stack, :transport, :protocol, :local, :remote, :reason, :data]},
     {[:sippet, :delivery, :start], "a callback of the core begins",
      [:monotonic_time, :system_time, :start_delay], [:stack, :core, :callback, :key]},
     {[:sippet, :delivery, :stop], "a callback of the core has returned",
@@ -70,8 +70,8 @@ defmodule Sippet.Telemetry do
     * `avoided` - for how long others are preferred to the target from now on, 0 for not at all
 
     * `stack` - the stack's name
-    * `transport`, `protocol`, `remote` - the number of the transport, as in `t:Sippet.Flow.t/0`; `:udp`, `:tcp` ...; `{ip, port}`
-      of the peer. Protocol and remote may be nil where the transport is gone.
+    * `transport`, `protocol`, `local`, `remote` - the number of the transport, as in `t:Sippet.Flow.t/0`; `:udp`, `:tcp` ...;
+      `{ip, port}` that its socket is bound to; `{ip, port}` of the peer. Protocol and local are nil where the transport is gone.
     * `method` - of a request, an atom if it is known, else a string; nil for a response
     * `status_code` - of a response; nil for a request. Of a rejected message: what it is answered, if it is a request. Of a
       transaction: its first final response, nil without one.
@@ -81,8 +81,10 @@ defmodule Sippet.Telemetry do
     * `kind`, `stacktrace` - as in `catch`
     * `choices` - why this target: what the resolver found, a list of `t:Sippet.Resolver.choice/0`; `:failed_before` in it if it has
       failed of late and comes behind others for that, `:too_long` if it is TCP since the request is too long for UDP
-    * `limit` - `:max_transactions`, or one of `:limits` of `Sippet.start_link/1`
+    * `limit` - `:max_transactions`, or one of `:limits` of `Sippet.start_link/1`; of a transport `:max_connections` or
+      `:max_connections_per_peer`, for each connection that was refused
     * `reason` - why:
+      * of a received message: nil, or why it was rejected or refused, which an event of its own tells next
       * of a rejected message, a `t:Sippet.ParseError.reason/0`; `:method_mismatch`, its CSeq has another method; `:broken`, the
         stream ended within it
       * of a refused request, `:overload`; `:max_transactions`; `:draining`, by `Sippet.drain/2`; `:no_core`

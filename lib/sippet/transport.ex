@@ -30,11 +30,11 @@ defmodule Sippet.Transport do
       end
   """
 
-  alias Sippet.{Router, Stack}
+  alias Sippet.{Flow, Router, Stack, TransportError}
   alias Sippet.Transport.Table
 
   @enforce_keys [:id, :sippet, :module, :handle, :protocol, :reliable, :address, :pid]
-  defstruct @enforce_keys ++ [force_rport: false, connections: false]
+  defstruct @enforce_keys ++ [force_rport: false, connections: false, alias: false]
 
   @typedoc """
   A transport of a stack.
@@ -48,6 +48,7 @@ defmodule Sippet.Transport do
     * `pid` - its process
     * `force_rport` - responses go to the source port of a request, whether it asks for that or not (RFC 3581)
     * `connections` - it has connections: its module has `c:connect/3`
+    * `alias` - its requests ask for RFC 5923: `alias` in their Via
   """
   @type t :: %__MODULE__{
           id: non_neg_integer,
@@ -59,7 +60,8 @@ defmodule Sippet.Transport do
           address: {:inet.ip_address(), :inet.port_number()} | nil,
           pid: pid,
           force_rport: boolean,
-          connections: boolean
+          connections: boolean,
+          alias: boolean
         }
 
   @typedoc "What the transport's module needs to send: a socket, a process ..."
@@ -108,12 +110,23 @@ defmodule Sippet.Transport do
   @callback transmit(handle, connection :: pos_integer, remote, data :: binary, transaction) ::
               :ok | {:error, reason :: term}
 
-  @optional_callbacks connect: 3, connected?: 2, transmit: 5
+  @doc """
+  Keeps a flow alive, as `Sippet.keep_alive/3` says; `options` are validated. Optional.
+
+  Never blocks for long. A flow that fails from then on is told to the core by `c:Sippet.Core.flow_closed/2`.
+  """
+  @callback keep_alive(t, connection :: non_neg_integer, remote, options :: map) ::
+              :ok | {:error, reason :: term}
+
+  @doc "The verified names of a connection's peer, as of `peer_names/2`. Never blocks. Optional."
+  @callback peer_names(handle, connection :: pos_integer) :: [String.t()]
+
+  @optional_callbacks connect: 3, connected?: 2, transmit: 5, keep_alive: 4, peer_names: 2
 
   @doc """
   Makes a transport of the stack known. It is forgotten when its process ends.
 
-  `attributes` are `:module`, `:handle`, `:protocol`, `:reliable`, `:address`, `:force_rport` of `t:t/0`, and
+  `attributes` are `:module`, `:handle`, `:protocol`, `:reliable`, `:address`, `:force_rport`, `:alias` of `t:t/0`, and
 
     * `:key` - what makes it the same transport when it is started again: it then keeps its `id`, so that flows stay good.
       Default: protocol and address.
@@ -148,6 +161,26 @@ defmodule Sippet.Transport do
     do: Router.transmission_failed(Stack.fetch!(sippet), transaction, reason)
 
   @doc """
+  Who the peer of a flow has shown to be: the names in its certificate, those of servers and of clients alike.
+
+      if "example.com" in Sippet.Transport.peer_names(:my_stack, request.source), do: ...
+
+  They are the SIP domains of RFC 5922 §7.1 in lower case, and addresses, of a certificate whose chain ends at an authority
+  that the transport trusts. A peer that was connected to has the one that was asked for among them. The list is empty
+  where nothing was verified: without TLS, with `verify: :verify_none`, for a client that was not asked for a certificate
+  (`verify_clients`) or has none; and where the connection is closed.
+  """
+  @spec peer_names(Sippet.sippet(), Flow.t()) :: [String.t()]
+  def peer_names(sippet, %Flow{transport: id, connection: connection}) do
+    with {:ok, %{module: module, handle: handle}} <- fetch(Stack.fetch!(sippet), id),
+         true <- function_exported?(module, :peer_names, 2) do
+      module.peer_names(handle, connection)
+    else
+      _none -> []
+    end
+  end
+
+  @doc """
   The transports of a stack, in the order in which they were started.
 
       for %{protocol: :udp, address: {ip, port}} <- Sippet.Transport.list(:my_stack), do: {ip, port}
@@ -163,6 +196,26 @@ defmodule Sippet.Transport do
   """
   @spec monitor(Sippet.sippet()) :: reference
   def monitor(sippet), do: Table.monitor(Stack.fetch!(sippet))
+
+  @doc false
+  @spec keep_alive(Stack.t(), Flow.t(), map) :: :ok | {:error, TransportError.t()}
+  def keep_alive(stack, %Flow{remote: {ip, port}} = flow, options) do
+    with {:ok, %{module: module} = transport} <- fetch(stack, flow.transport),
+         true <- function_exported?(module, :keep_alive, 4) || {:not_supported, transport},
+         {:error, reason} <- module.keep_alive(transport, flow.connection, flow.remote, options) do
+      {:error,
+       %TransportError{reason: reason, protocol: transport.protocol, address: ip, port: port}}
+    else
+      :ok ->
+        :ok
+
+      :error ->
+        {:error, %TransportError{reason: :transport_closed}}
+
+      {reason, %{protocol: protocol}} ->
+        {:error, %TransportError{reason: reason, protocol: protocol}}
+    end
+  end
 
   @doc false
   @spec all(Stack.t()) :: [t]

@@ -13,6 +13,7 @@ defmodule Sippet.TransportError do
     * `:no_destination` - the Request-URI names no host, as with `tel`, and there is neither Route nor target
     * `:transport_closed` - the transport of the flow is gone
     * `:connection_closed` - the connection is closed
+    * `:not_supported` - the transport has no way to do this
     * `:send_queue_full` - the peer does not read what it is sent; its connection is closed
     * `:too_many_connections` - the transport, or the peer's network, has as many connections as it may
     * `{:websocket_refused, status_code}` - the server has answered the request for a WebSocket with this status code of HTTP
@@ -32,6 +33,7 @@ defmodule Sippet.TransportError do
           | :no_destination
           | :transport_closed
           | :connection_closed
+          | :not_supported
           | :send_queue_full
           | :too_many_connections
           | {:websocket_refused, 100..599}
@@ -93,6 +95,7 @@ defmodule Sippet.TransportError do
   defp describe(:no_destination), do: "there is no host to send to"
   defp describe(:transport_closed), do: "the transport is gone"
   defp describe(:connection_closed), do: "the connection is closed"
+  defp describe(:not_supported), do: "the transport has no way to do this"
   defp describe(:send_queue_full), do: "the peer does not read what it is sent"
   defp describe(:too_many_connections), do: "there are as many connections as there may be"
   defp describe({:websocket_refused, status_code}), do: "no WebSocket, but HTTP #{status_code}"

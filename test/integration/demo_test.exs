@@ -486,7 +486,8 @@ defmodule Sippet.Integration.DemoTest do
 
     test "draws the ladder of a call and ends" do
       assert {output, 0} = demo([{"PORT", "0"}, {"ADDRESS", "127.0.0.1"}])
-      arrows = for [_, arrow] <- Regex.scan(~r/ms  \|(.*)\|$/m, output), do: arrow
+      assert output =~ ~r/^ +caller 127\.0\.0\.1:\d+ +server 127\.0\.0\.1:\d+$/m
+      arrows = for [_, arrow] <- Regex.scan(~r/ms  \|(.*)\|  udp$/m, output), do: arrow
 
       lines =
         for arrow <- arrows do
@@ -496,12 +497,12 @@ defmodule Sippet.Integration.DemoTest do
 
       assert [
                {">", "INVITE sip:bob@127.0.0.1:" <> _},
-               {"<", "SIP/2.0 100 Trying"},
-               {"<", "SIP/2.0 180 Ringing"},
-               {"<", "SIP/2.0 200 OK"},
+               {"<", "100 Trying (INVITE)"},
+               {"<", "180 Ringing (INVITE)"},
+               {"<", "200 OK (INVITE)"},
                {">", "ACK sip:bob@127.0.0.1:" <> _},
                {">", "BYE sip:bob@127.0.0.1:" <> _},
-               {"<", "SIP/2.0 200 OK"}
+               {"<", "200 OK (BYE)"}
              ] = lines
     end
 

@@ -19,6 +19,18 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     def receive_error(_reason, _key), do: :ok
   end
 
+  defmodule Answering do
+    use Sippet.Core
+
+    def receive_request(request, key) do
+      stack = :persistent_term.get(__MODULE__)
+      :ok = Sippet.send(stack, Sippet.Message.to_response(request, 200))
+      Core.receive_request(request, key)
+    end
+
+    def receive_error(_reason, _key), do: :ok
+  end
+
   defmodule Nowhere do
     # A transport that sends nothing: what is received is made here.
     @behaviour Sippet.Transport
@@ -26,20 +38,26 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     def transmit(_handle, _connection, _remote, _data), do: :ok
   end
 
-  setup do
+  setup context do
     name = :"open_#{System.unique_integer([:positive])}"
     :persistent_term.put(Core, :counters.new(1, []))
 
-    # Nothing is due within the test: neither a 100 nor the end, 64·T1. Of the limit a tenth is for requests in dialogs.
-    options = [t1: 10_000, t2: 80_000, max_transactions: 2 * @count]
-    pid = start_supervised!({Sippet, [name: name, core: Core] ++ options})
+    :persistent_term.put(Answering, name)
+    core = Map.get(context, :core, Core)
+
+    # Nothing is due within most tests: neither a 100 nor the end, 64·T1. Of the limit a tenth is for requests in dialogs.
+    options = [t1: Map.get(context, :t1, 10_000), t2: 80_000, max_transactions: 2 * @count]
+    # Who opens them takes the processors from the callbacks.
+    options = [max_start_delay_ms: :infinity] ++ options
+    pid = start_supervised!({Sippet, [name: name, core: core] ++ options})
 
     {:ok, transport} =
       Sippet.Transport.register(name,
         module: Nowhere,
         handle: nil,
         protocol: :udp,
-        reliable: true,
+        # Over a reliable one J is zero.
+        reliable: Map.get(context, :reliable, true),
         address: {{127, 0, 0, 1}, 5060}
       )
 
@@ -109,6 +127,36 @@ defmodule Sippet.Integration.OpenTransactionsTest do
     assert context.supervisor not in Process.list()
   end
 
+  # What J is, 64·T1, has to be longer than it takes to answer them all.
+  @tag t1: if(@report, do: 1_000, else: 100), core: Answering, reliable: false
+  test "what has ended leaves no byte behind, and as many again need no more memory",
+       %{stack: stack, transport: transport} do
+    count = if @report, do: @count, else: 5_000
+    [first, second] = for round <- ["first", "second"], do: fill(stack, transport, count, round)
+
+    if @report do
+      IO.puts("""
+      #{count} answered, waiting for timer J, twice: peak resident #{div(first, 1_024)} and #{div(second, 1_024)} MB
+      """)
+
+      # 1.5 GiB.
+      assert first < div(count * 3 * 1_024 * 1_024, 2 * 1_000_000)
+      assert second < first * 1.05
+    end
+  end
+
+  # Returns the most that the VM was in, in kB.
+  defp fill(stack, transport, count, round) do
+    :persistent_term.put(Core, :counters.new(1, []))
+    :ok = File.write("/proc/self/clear_refs", "5")
+    open(transport, count, round)
+    assert %{transactions: %{open: ^count, server: %{completed: ^count}}} = Sippet.info(stack)
+    peak = status("VmHWM")
+    eventually(150_000, fn -> Transaction.count(stack) == 0 end)
+    assert %{message_bytes: 0, deliveries: %{waiting: 0, running: 0}} = Sippet.info(stack)
+    peak
+  end
+
   test "a stack that ends forgets at most 256 a call, and the caller yields after each",
        %{stack: stack, transport: transport} do
     open(transport, 2_000)
@@ -152,11 +200,11 @@ defmodule Sippet.Integration.OpenTransactionsTest do
   end
 
   # In as many processes as there are schedulers, as transports are.
-  defp open(transport, count) do
+  defp open(transport, count, prefix \\ "") do
     1..count
     |> Enum.chunk_every(div(count, System.schedulers_online()) + 1)
     |> Enum.map(
-      &Task.async(fn -> for number <- &1, do: receive_request(transport, "#{number}") end)
+      &Task.async(fn -> for number <- &1, do: receive_request(transport, "#{prefix}#{number}") end)
     )
     |> Task.await_many(:infinity)
 
@@ -210,7 +258,11 @@ defmodule Sippet.Integration.OpenTransactionsTest do
   defp resident do
     for pid <- Process.list(), do: :erlang.garbage_collect(pid)
 
-    ~r/VmRSS:\s+(\d+)/
+    status("VmRSS")
+  end
+
+  defp status(name) do
+    ~r/#{name}:\s+(\d+)/
     |> Regex.run(File.read!("/proc/self/status"))
     |> List.last()
     |> String.to_integer()

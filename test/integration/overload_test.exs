@@ -94,6 +94,17 @@ defmodule Sippet.Integration.OverloadTest do
     end
   end
 
+  test "a flood of requests with a To tag is refused too" do
+    %{stack: stack, peer: peer, address: address} = start(max_start_delay_ms: 1)
+
+    Stack.eventually(20_000, fn ->
+      for _ <- 1..40, do: Peer.send(peer, address, request("INFO", peer, to_tag: "here"))
+      Sippet.info(stack).counters.refused_requests > 0
+    end)
+
+    assert field(Peer.await(peer, "SIP/2.0 503 ", 5_000), "CSeq") =~ "INFO"
+  end
+
   test "with :infinity nobody is refused" do
     %{stack: stack} = context = start(max_start_delay_ms: :infinity)
     flood(context, fn -> Sippet.info(stack).counters.received_requests >= 400 end)

@@ -6,7 +6,7 @@ defmodule Sippet.Integration.StreamTest do
   import Sippet.Test.Stack, only: [start: 1, address: 1, info: 1, eventually: 1, request: 3]
   import Sippet.Test.Wire, only: [field: 2, fields: 2, response: 2]
 
-  alias Sippet.{Message, TransportError}
+  alias Sippet.{Message, Telemetry, TransportError}
   alias Sippet.Test.{Certificates, Core, StreamPeer, Wire}
   alias Sippet.Transactions.Client
 
@@ -409,12 +409,18 @@ defmodule Sippet.Integration.StreamTest do
 
       test "connections are limited, in all and by peer", context do
         stack = stack(context, [], max_connections: 3, max_connections_per_peer: 2)
+        test = self()
+        tell = fn _name, _measurements, metadata, _config -> send(test, {:limit, metadata}) end
+        :ok = Telemetry.attach(stack, [:sippet, :limit, :reached], tell, nil)
+        on_exit(fn -> Telemetry.detach(stack) end)
         peers = for _ <- 1..2, do: connect(stack, context)
         eventually(fn -> info(stack).counters.accepted == 2 end)
         assert refused?(stack, {127, 0, 0, 1})
+        assert_receive {:limit, %{stack: ^stack, limit: :max_connections_per_peer}}, 5_000
         other = connect(stack, context, from: {127, 0, 0, 2})
         eventually(fn -> info(stack).counters.accepted == 3 end)
         assert refused?(stack, {127, 0, 0, 3})
+        assert_receive {:limit, %{stack: ^stack, limit: :max_connections}}, 5_000
 
         for peer <- [other | peers] do
           send_request(peer, "OPTIONS", context)
@@ -540,7 +546,7 @@ defmodule Sippet.Integration.StreamTest do
 
   # The process of a peer's connection.
   defp process(stack, peer) do
-    [[pid]] = :ets.match(table(stack), {:_, :"$1", :_, :_, {peer.ip, peer.port}, :_})
+    [[pid]] = :ets.match(table(stack), {:_, :"$1", :_, :_, {peer.ip, peer.port}, :_, :_, :_})
     pid
   end
 

@@ -40,6 +40,21 @@ defmodule Sippet.Integration.Transport1xTest do
     assert field(response, "Call-ID") == "in"
   end
 
+  test "a request of RFC 2543, without a branch, is served too" do
+    {stack, peer, address} = start()
+    via = "SIP/2.0/UDP #{Peer.authority(peer)}"
+    options = request("OPTIONS", peer, via: via)
+    Peer.send(peer, address, options)
+    assert_receive {^stack, :request, request, _key}
+    assert :ok = Sippet.send(stack, Message.to_response(request, 200))
+    assert {"SIP/2.0 200 OK\r\n" <> _, ^address} = Peer.receive_from(peer)
+
+    # One that the stack answers by itself.
+    bad = String.replace(request("OPTIONS", peer, via: via), "CSeq: 1 OPTIONS", "CSeq: 1 INFO")
+    Peer.send(peer, address, bad)
+    assert {"SIP/2.0 400 " <> _, ^address} = Peer.receive_from(peer)
+  end
+
   test "the core's request goes out, to a host by its name, and its response comes in by the client key" do
     {stack, peer, address} = start()
     request = Stack.request(:options, {peer.ip, peer.port})

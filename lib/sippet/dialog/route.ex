@@ -1,5 +1,5 @@
 defmodule Sippet.Dialog.Route do
-  # How the route set of a dialog goes into a request (§12.2.1.1). Called by Sippet.Dialog only.
+  # How a set of routes goes into a request (§12.2.1.1, §16.6). Called by Sippet.Dialog and Sippet.Proxy only.
   @moduledoc false
 
   alias Sippet.Message.Headers
@@ -24,6 +24,14 @@ defmodule Sippet.Dialog.Route do
       {NextHop.request_uri(first), rest ++ [{"", remote_target, %{}}], target(first, protocol)}
     end
   end
+
+  @doc "Tells whether a route is a loose router (§19.1.1)."
+  @spec loose?(URI.t()) :: boolean
+  defdelegate loose?(uri), to: NextHop
+
+  @doc "The value of a URI's parameter, nil where it is not there; of one without a value it is \"\"."
+  @spec parameter(String.t() | nil, String.t()) :: String.t() | nil
+  defdelegate parameter(parameters, wanted), to: NextHop
 
   defp target(uri, protocol) do
     case Question.of_uri(uri, []) do

@@ -4,13 +4,26 @@ defmodule Sippet.Logger.Budget do
 
   require Logger
 
-  @enforce_keys [:spent, :limit]
+  @enforce_keys [:spent, :limit, :level, :what]
   defstruct @enforce_keys
 
-  @type t :: %__MODULE__{spent: :atomics.atomics_ref(), limit: pos_integer}
+  @type t :: %__MODULE__{
+          spent: :atomics.atomics_ref(),
+          limit: pos_integer,
+          level: Logger.level(),
+          what: String.t()
+        }
 
-  @spec new(pos_integer) :: t
-  def new(limit), do: %__MODULE__{spent: :atomics.new(1, signed: false), limit: limit}
+  @doc "`what` is what is told, at this level, with the count of lines that there was no room for."
+  @spec new(pos_integer, Logger.level(), String.t()) :: t
+  def new(limit, level, what) do
+    %__MODULE__{
+      spent: :atomics.new(1, signed: false),
+      limit: limit,
+      level: level,
+      what: what
+    }
+  end
 
   @doc "Writes a line, if there may be one more."
   @spec spend(t, (() -> any)) :: :ok
@@ -24,7 +37,9 @@ defmodule Sippet.Logger.Budget do
   @doc false
   def tell_missed(budget) do
     Process.sleep(1_000)
-    missed = :atomics.exchange(budget.spent, 1, 0) - budget.limit
-    if missed > 0, do: Logger.warning("#{missed} more lines of Sippet.Logger in this second")
+    spent = :atomics.exchange(budget.spent, 1, 0)
+
+    if spent > budget.limit,
+      do: Logger.log(budget.level, "#{spent - budget.limit} more #{budget.what}")
   end
 end

@@ -2,13 +2,8 @@ defmodule Sippet.Logger.Text do
   # An event as a line, and the head of a message without its secrets.
   @moduledoc false
 
+  alias Sippet.Redaction
   alias Sippet.Transactions.Client
-
-  # What follows the scheme is replaced, continuation lines too (RFC 3261 §7.3.1). The compact forms have none of them.
-  @credentials ~r/^((?:proxy-)?(?:authorization|authentication-info)[ \t]*:[ \t]*(?:[a-z]+[ \t]+(?=[a-z*]))?)[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*/im
-
-  # userinfo = user [":" password] "@" (RFC 3261 §25.1)
-  @password ~r/(sips?:[^\s:@<>]*):[^\s@<>]*@/i
 
   @spec of(Sippet.Telemetry.event(), map, map) :: String.t()
   def of([:sippet, :transport, :error], _measurements, metadata) do
@@ -60,23 +55,10 @@ defmodule Sippet.Logger.Text do
   """
   @spec redact(binary) :: String.t()
   def redact(data) do
-    {head, body} =
-      case :binary.match(data, ["\r\n\r\n", "\n\n"]) do
-        {start, length} ->
-          body = start + length
-          {binary_part(data, 0, start), byte_size(data) - body}
-
-        :nomatch ->
-          {data, 0}
-      end
-
-    head =
-      @credentials
-      |> Regex.replace(head, "\\1[redacted]")
-      |> then(&Regex.replace(@password, &1, "\\1:[redacted]@"))
-      |> printable()
-
-    if body > 0, do: "#{head}\n(#{body} bytes of body)", else: head
+    {head, body} = Redaction.split(data)
+    head = "[redacted]" |> Redaction.whole() |> Redaction.head(head)
+    head = head |> printable() |> String.trim_trailing("\n")
+    if body != "", do: "#{head}\n(#{byte_size(body)} bytes of body)", else: head
   end
 
   # A terminal takes orders by control characters, and a line that a peer has made must not look like one of ours.

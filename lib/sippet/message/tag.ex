@@ -3,7 +3,7 @@ defmodule Sippet.Message.Tag do
   # starts.
   @moduledoc false
 
-  @key {__MODULE__, :key}
+  alias Sippet.Secret
 
   @doc """
   The tag for all responses to a request: a keyed hash of what makes it this request and no other.
@@ -22,7 +22,7 @@ defmodule Sippet.Message.Tag do
 
     # HMAC would guard against hashing on from a known hash, which takes all 256 bits, at five times the price.
     <<tag::binary-size(6), _rest::binary>> =
-      :crypto.hash(:sha256, [key(), :erlang.term_to_binary(identity)])
+      :crypto.hash(:sha256, [Secret.fetch(__MODULE__), :erlang.term_to_binary(identity)])
 
     # Not Base64: one tag in some millions has "CSeq" in it, which is where some peers then look for the CSeq.
     Base.encode16(tag, case: :lower)
@@ -45,21 +45,7 @@ defmodule Sippet.Message.Tag do
   """
   @spec make_key() :: :ok
   def make_key do
-    _key = key()
+    _key = Secret.fetch(__MODULE__)
     :ok
-  end
-
-  # Made by one process at a time, so that nobody uses a key that another one replaces.
-  defp key do
-    with nil <- :persistent_term.get(@key, nil),
-         do: :global.trans({@key, self()}, &put_new_key/0, [node()])
-  end
-
-  defp put_new_key do
-    with nil <- :persistent_term.get(@key, nil) do
-      key = :crypto.strong_rand_bytes(32)
-      :persistent_term.put(@key, key)
-      key
-    end
   end
 end

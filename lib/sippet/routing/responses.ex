@@ -78,10 +78,12 @@ defmodule Sippet.Routing.Responses do
 
   defp try_each(targets, stack, transport, data, transaction) do
     Enum.any?(targets, fn target ->
+      began = Report.sending()
+
       with {:ok, transport, connection, remote} <-
              Destination.settle_by(transport, target),
            :ok <- transmit(transport, connection, remote, data, transaction) do
-        Report.sent(stack, transport, remote, data)
+        Report.sent(stack, transport, remote, data, began)
         true
       else
         _ -> false

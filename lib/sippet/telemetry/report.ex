@@ -20,19 +20,28 @@ defmodule Sippet.Telemetry.Report do
     max_transactions: :max_transactions
   }
 
-  @doc "What the engine tells of a message, in the process that received it."
-  @spec received(Stack.t(), Transport.t(), Transport.remote(), binary, atom, term) :: :ok
-  def received(stack, transport, remote, data, :received, method) do
+  @doc "Whether an effect tells what became of a message."
+  @spec of_message?(tuple) :: boolean
+  def of_message?({:report, what, _details}), do: what in [:received, :rejected, :refused]
+  def of_message?(_effect), do: false
+
+  @doc """
+  What the engine tells of a message, in the process that received it: all of it, so that who is told that it was received
+  is told what became of it, too.
+  """
+  @spec received(Stack.t(), Transport.t(), Transport.remote(), binary, [tuple]) :: :ok
+  def received(stack, transport, remote, data, [{:report, :received, method} | unfit]) do
     metadata =
       stack
       |> flow(transport, remote)
-      |> Map.merge(%{data: data, method: nil, status_code: nil})
+      |> Map.merge(%{data: data, method: nil, status_code: nil, reason: reason(unfit)})
       |> Map.put(if(is_integer(method), do: :status_code, else: :method), method)
 
     Telemetry.execute([:sippet, :message, :received], %{bytes: byte_size(data)}, metadata)
+    received(stack, transport, remote, data, unfit)
   end
 
-  def received(stack, transport, remote, data, :rejected, {reason, status_code}) do
+  def received(stack, transport, remote, data, [{:report, :rejected, {reason, status_code}} | _]) do
     if Telemetry.listens?([:sippet, :message, :rejected]) do
       metadata =
         stack
@@ -42,25 +51,34 @@ defmodule Sippet.Telemetry.Report do
       Telemetry.execute([:sippet, :message, :rejected], %{bytes: byte_size(data)}, metadata)
     end
 
-    limit(stack, reason)
+    met(stack, reason)
   end
 
-  def received(stack, transport, remote, _data, :refused, reason) do
+  def received(stack, transport, remote, _data, [{:report, :refused, reason} | _]) do
     if Telemetry.listens?([:sippet, :request, :refused]) do
       metadata = stack |> flow(transport, remote) |> Map.put(:reason, reason)
       Telemetry.execute([:sippet, :request, :refused], %{}, metadata)
     end
 
-    limit(stack, reason)
+    met(stack, reason)
   end
 
-  defp limit(stack, reason) do
-    with %{^reason => limit} <- @limits,
-         true <- Telemetry.listens?([:sippet, :limit, :reached]) do
-      Telemetry.execute([:sippet, :limit, :reached], %{}, %{stack: stack.name, limit: limit})
-    else
-      _nobody -> :ok
-    end
+  def received(_stack, _transport, _remote, _data, []), do: :ok
+
+  defp reason([{:report, :rejected, {reason, _status_code}} | _]), do: reason
+  defp reason([{:report, :refused, reason} | _]), do: reason
+  defp reason([]), do: nil
+
+  defp met(stack, reason) do
+    with %{^reason => limit} <- @limits, do: limit(stack, limit), else: (_other -> :ok)
+  end
+
+  @doc "A limit was met, of the stack or of one of its transports."
+  @spec limit(Stack.t(), atom) :: :ok
+  def limit(stack, limit) do
+    if Telemetry.listens?([:sippet, :limit, :reached]),
+      do: Telemetry.execute([:sippet, :limit, :reached], %{}, %{stack: stack.name, limit: limit}),
+      else: :ok
   end
 
   @doc "What the engine tells of a transaction."
@@ -97,23 +115,37 @@ defmodule Sippet.Telemetry.Report do
 
   defp native(ms), do: System.convert_time_unit(ms, :millisecond, :native)
 
-  @doc "A message was handed to its transport."
-  @spec sent(Stack.t(), Transport.t(), Transport.remote(), binary) :: :ok
-  def sent(stack, transport, remote, data) do
-    if Telemetry.listens?([:sippet, :message, :sent]) do
-      metadata = stack |> flow(transport, remote) |> Map.put(:data, data)
-      Telemetry.execute([:sippet, :message, :sent], %{bytes: byte_size(data)}, metadata)
-    else
-      :ok
-    end
+  @doc """
+  The time at which a message is about to be handed to its transport; nil where nobody listens.
+
+  Its answer may be told of by another process before this one goes on: by this time they are in order.
+  """
+  @spec sending() :: integer | nil
+  def sending do
+    if Telemetry.listens?([:sippet, :message, :sent]), do: System.monotonic_time()
+  end
+
+  @doc "A message was handed to its transport; `began` is what `sending/0` said before."
+  @spec sent(Stack.t(), Transport.t(), Transport.remote(), binary, integer | nil) :: :ok
+  def sent(_stack, _transport, _remote, _data, nil), do: :ok
+
+  def sent(stack, transport, remote, data, began) do
+    metadata = stack |> flow(transport, remote) |> Map.put(:data, data)
+    measurements = %{bytes: byte_size(data), monotonic_time: began}
+    Telemetry.execute([:sippet, :message, :sent], measurements, metadata)
   end
 
   @doc "A transport could not send; of one that is gone only the number is known."
-  @spec transport_error(Stack.t(), Transport.t() | non_neg_integer, Transport.remote(), term) ::
-          :ok
-  def transport_error(stack, transport, remote, reason) do
+  @spec transport_error(
+          Stack.t(),
+          Transport.t() | non_neg_integer,
+          Transport.remote(),
+          binary,
+          term
+        ) :: :ok
+  def transport_error(stack, transport, remote, data, reason) do
     if Telemetry.listens?([:sippet, :transport, :error]) do
-      metadata = stack |> flow(transport, remote) |> Map.put(:reason, reason)
+      metadata = stack |> flow(transport, remote) |> Map.merge(%{data: data, reason: reason})
       Telemetry.execute([:sippet, :transport, :error], %{}, metadata)
     else
       :ok
@@ -160,9 +192,10 @@ defmodule Sippet.Telemetry.Report do
     }
   end
 
-  defp flow(stack, %Transport{id: id, protocol: protocol}, remote),
-    do: %{stack: stack.name, transport: id, protocol: protocol, remote: remote}
+  defp flow(stack, %Transport{id: id, protocol: protocol, address: address}, remote) do
+    %{stack: stack.name, transport: id, protocol: protocol, local: address, remote: remote}
+  end
 
   defp flow(stack, id, remote),
-    do: %{stack: stack.name, transport: id, protocol: nil, remote: remote}
+    do: %{stack: stack.name, transport: id, protocol: nil, local: nil, remote: remote}
 end

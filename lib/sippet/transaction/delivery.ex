@@ -6,6 +6,7 @@ defmodule Sippet.Transaction.Delivery do
   require Logger
 
   alias Sippet.{Native, Router, Sim, Stack}
+  alias Sippet.Logger.Budget
   alias Sippet.Telemetry.Delivery, as: Span
 
   # What most callbacks need, in words: a message with its maps, and the response made from it. Room from the start spares
@@ -14,9 +15,6 @@ defmodule Sippet.Transaction.Delivery do
 
   # From when on a callback is late.
   @late_us 500
-
-  # How many failures of the core are logged in a second.
-  @logs_a_second 10
 
   # More than a runner uses up between getting its delivery and calling the core.
   @begun_reductions 20_000
@@ -137,28 +135,13 @@ defmodule Sippet.Transaction.Delivery do
   @doc "Logs a failure of the application's: of its core, or of another function that it has given the stack."
   @spec log_failure(Stack.t(), String.t(), :error | :exit | :throw, term, Exception.stacktrace()) ::
           :ok
-  # One that fails on every call must not fill the disk: the rest is counted, and told a second after the first.
+  # One that fails on every call must not fill the disk.
   def log_failure(stack, function, kind, reason, stacktrace) do
-    failures = :atomics.add_get(stack.log_budget, 1, 1)
-    _pid = if failures == 1, do: spawn(__MODULE__, :tell_missed, [stack])
-
-    if failures <= @logs_a_second do
+    Budget.spend(stack.log_budget, fn ->
       Logger.error(fn ->
         "#{function} of #{inspect(stack.name)} failed\n" <>
           Exception.format(kind, reason, stacktrace)
       end)
-    end
-
-    :ok
-  end
-
-  @doc false
-  def tell_missed(stack) do
-    Process.sleep(1_000)
-    missed = :atomics.exchange(stack.log_budget, 1, 0) - @logs_a_second
-
-    if missed > 0 do
-      Logger.error("#{missed} more callbacks of the core of #{inspect(stack.name)} failed")
-    end
+    end)
   end
 end

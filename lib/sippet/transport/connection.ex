@@ -6,8 +6,9 @@ defmodule Sippet.Transport.Connection do
 
   use GenServer, restart: :temporary, shutdown: 2_000
 
-  alias Sippet.{Native, Router, Stack, Transport}
-  alias Sippet.Transport.{Connections, Handshake, Socket}
+  alias Sippet.{Flow, Native, Router, Stack, Transport}
+  alias Sippet.Transaction.Delivery
+  alias Sippet.Transport.{Alias, Connections, Handshake, KeepAlive, Socket}
 
   # An acceptor that dies before it has handed over its socket takes that with it.
   @socket_wait_ms 5_000
@@ -25,6 +26,9 @@ defmodule Sippet.Transport.Connection do
   @min_sent 128
   @asked_a_call 1_000
 
+  # How many requests of a peer may ask for an alias (RFC 5923): each is parsed once more for that.
+  @claims 64
+
   # codec: the state of `shared.codec`, a Sippet.Transport.Codec. sent: transactions of the requests that were written; unsent: messages that were not.
   @enforce_keys [:shared, :stack, :transport, :number, :remote, :key]
   defstruct @enforce_keys ++
@@ -33,6 +37,7 @@ defmodule Sippet.Transport.Connection do
                 codec: nil,
                 active_ms: nil,
                 heard_ms: nil,
+                keep_alive: nil,
                 deadline: nil,
                 deadline_timer: nil,
                 used: false,
@@ -40,7 +45,9 @@ defmodule Sippet.Transport.Connection do
                 sent: [],
                 sent_count: 0,
                 sent_limit: @min_sent,
-                unsent: []
+                unsent: [],
+                names: [],
+                claims: 0
               ]
 
   @doc """
@@ -64,8 +71,10 @@ defmodule Sippet.Transport.Connection do
   @doc "Takes a connection out of the table: from now on it is closed."
   @spec forget(:ets.tid(), pos_integer, Connections.key()) :: :ok
   def forget(table, number, key) do
+    for destination <- [key | Connections.aliases(table, number)],
+        do: :ets.delete_object(table, {{:to, destination}, number})
+
     :ets.delete(table, number)
-    :ets.delete_object(table, {{:to, key}, number})
     :ok
   end
 
@@ -86,7 +95,11 @@ defmodule Sippet.Transport.Connection do
         case Handshake.accept(port, state.remote, state.stack, shared) do
           {:ok, socket, codec, rest} ->
             Connections.count(shared.table, :accepted)
-            opened(%{state | socket: socket, codec: codec}, first_deadline(state), rest)
+            names = Alias.names(socket, :accepted, shared.table)
+            # RFC 5923 is for TLS over TCP.
+            claims = if shared.protocol == :tls and names != [], do: @claims, else: 0
+            state = %{state | socket: socket, codec: codec, names: names, claims: claims}
+            opened(state, first_deadline(state), rest)
 
           {:error, reason} ->
             Connections.count(shared.table, failure(reason))
@@ -101,7 +114,8 @@ defmodule Sippet.Transport.Connection do
     case Handshake.connect(state.remote, host, state.stack, shared) do
       {:ok, socket, codec, rest} ->
         Connections.count(shared.table, :connected)
-        opened(%{state | socket: socket, codec: codec}, nil, rest)
+        names = Alias.names(socket, :connected, shared.table)
+        opened(%{state | socket: socket, codec: codec, names: names}, nil, rest)
 
       {:error, reason} ->
         Connections.count(shared.table, :connect_failures)
@@ -144,6 +158,18 @@ defmodule Sippet.Transport.Connection do
 
   def handle_info(:silence, state), do: ask(state, now() - state.heard_ms)
 
+  # Somebody relies on this flow: the core is to be told of its end, whether messages came by it or not.
+  def handle_info({:keep_alive, options}, %{broken: false} = state),
+    do: {:noreply, %{state | keep_alive: KeepAlive.start(state.keep_alive, options), used: true}}
+
+  def handle_info(
+        {:timeout, timer, :keep_alive},
+        %{keep_alive: %{timer: timer}, broken: false} = state
+      ) do
+    {act, keep_alive} = KeepAlive.handle_timeout(state.keep_alive, state.deadline != nil)
+    keep_alive(act, %{state | keep_alive: keep_alive})
+  end
+
   def handle_info(:deadline, state) do
     state = %{state | deadline_timer: nil}
 
@@ -184,7 +210,7 @@ defmodule Sippet.Transport.Connection do
     # What it owes others it settles also when it is told to end.
     Process.flag(:trap_exit, true)
     %{table: table} = shared
-    :ets.insert(table, {state.number, self(), 0, 0, state.remote, state.key})
+    :ets.insert(table, {state.number, self(), 0, 0, state.remote, state.key, state.names, []})
     if state.key, do: :ets.insert_new(table, {{:to, state.key}, state.number})
 
     for {:manager, manager} <- :ets.lookup(table, :manager),
@@ -247,6 +273,20 @@ defmodule Sippet.Transport.Connection do
     end
   end
 
+  defp keep_alive(:wait, state), do: {:noreply, state}
+
+  defp keep_alive(:ping, state) do
+    case Socket.send(state.socket, state.shared.codec.ping(state.codec)) do
+      :ok -> {:noreply, state}
+      {:error, reason} -> slow_or_closed(state, reason)
+    end
+  end
+
+  defp keep_alive(:failed, state) do
+    Connections.count(state.shared.table, :keep_alive_failures)
+    close(state, :keep_alive_timeout)
+  end
+
   # One timer at a time; what it finds changed it is started again for.
   defp keep_deadline(%{deadline_timer: nil} = state, deadline) when deadline != nil do
     timer = Process.send_after(self(), :deadline, deadline, abs: true)
@@ -258,7 +298,14 @@ defmodule Sippet.Transport.Connection do
   defp receive_bytes(data, %{broken: false} = state) do
     now = now()
     {frames, deadline} = state.shared.codec.push(state.codec, data, now)
-    take(frames, keep_deadline(%{state | active_ms: now, heard_ms: now}, deadline))
+    keep_alive = KeepAlive.handle_received(state.keep_alive, :pong in frames)
+    state = %{state | active_ms: now, heard_ms: now, keep_alive: keep_alive}
+
+    with {:noreply, state} <- take(frames, keep_deadline(state, deadline)) do
+      if KeepAlive.overdue?(state.keep_alive, deadline != nil),
+        do: keep_alive(:failed, state),
+        else: {:noreply, state}
+    end
   end
 
   defp receive_bytes(_data, state), do: {:noreply, state}
@@ -266,6 +313,8 @@ defmodule Sippet.Transport.Connection do
   defp take([], state), do: {:noreply, state}
 
   defp take([{:message, bytes} | frames], state) do
+    # Before the core may send anything back.
+    state = if state.claims > 0, do: claim(bytes, state), else: state
     Router.receive_message(state.stack, state.transport, state.number, state.remote, bytes)
     take(frames, %{state | used: true})
   end
@@ -303,6 +352,21 @@ defmodule Sippet.Transport.Connection do
     Router.reject_message(stack, transport, number, remote, head, status_code)
     send(self(), {:finish, :broken})
     {:noreply, %{keep_deadline(state, nil) | broken: true}}
+  end
+
+  defp claim(request, %{shared: %{table: table}, remote: {ip, _port}} = state) do
+    case Alias.claim(request, state.names) do
+      :none ->
+        state
+
+      :refused ->
+        %{state | claims: state.claims - 1}
+
+      {:ok, port} ->
+        destinations = for name <- state.names, do: {{ip, port}, name}
+        Connections.put_aliases(table, state.number, destinations)
+        %{state | claims: state.claims - 1}
+    end
   end
 
   defp take_after(:ok, frames, state), do: take(frames, state)
@@ -425,10 +489,16 @@ defmodule Sippet.Transport.Connection do
     for transaction <- open_ones(state.sent, state.stack),
         do: report(state.stack, transaction, transport_reason(why))
 
+    if why == :shutdown and state.used, do: tell_core(state, why)
     :ok
   end
 
   def terminate(_reason, _state), do: :ok
+
+  defp tell_core(%{stack: stack, transport: transport} = state, why) do
+    flow = %Flow{transport: transport.id, connection: state.number, remote: state.remote}
+    Delivery.flow_closed(stack, flow, why)
+  end
 
   defp why({:shutdown, {_used, why}}), do: why
   defp why(:shutdown), do: :shutdown
@@ -460,7 +530,15 @@ defmodule Sippet.Transport.Connection do
 
   # In the words of `t:Sippet.TransportError.reason/0`.
   defp transport_reason(why)
-       when why in [:closed, :idle_timeout, :message_timeout, :broken, :shutdown, :killed],
+       when why in [
+              :closed,
+              :idle_timeout,
+              :keep_alive_timeout,
+              :message_timeout,
+              :broken,
+              :shutdown,
+              :killed
+            ],
        do: :connection_closed
 
   defp transport_reason(why), do: why

@@ -3,17 +3,19 @@ defmodule Sippet.Transport.Connections do
   # limits and is told of their ends. The table belongs to the transport's supervisor, so that it outlives this process. In
   # it are
   #
-  #     {number, pid, queued bytes, overflows, remote, key}    an open connection; it writes this itself
+  #     {number, pid, queued bytes, overflows, remote, key, names, aliases}    an open connection; it writes this itself
   #     {{:to, key}, number}                          by which one a request to a destination leaves
   #     {:manager, pid}, {:supervisor, pid}, {:counters, reference}, {:tls, configuration}
   #
-  # Numbers are never used again, so that a flow never leads to another peer.
+  # The names are those in the peer's certificate, aliases the destinations that the connection stands for besides its key
+  # (RFC 5923). Numbers are never used again, so that a flow never leads to another peer.
   @moduledoc false
 
   use GenServer
 
   alias Sippet.{Flow, Message, Transport, TransportError}
   alias Sippet.Routing.Responses
+  alias Sippet.Telemetry.Report
   alias Sippet.Transaction.Delivery
   alias Sippet.Transport.{Attachment, Connection, Identity}
 
@@ -28,10 +30,12 @@ defmodule Sippet.Transport.Connections do
     :broken_streams,
     :message_timeouts,
     :idle_timeouts,
+    :keep_alive_failures,
     :slow_readers,
     :pings,
     :http_requests,
-    :redirected_responses
+    :redirected_responses,
+    :aliases
   ]
 
   # A caller waits a little longer than what it waits for may take.
@@ -39,6 +43,9 @@ defmodule Sippet.Transport.Connections do
 
   # How many may wait for one connection to be made.
   @max_waiting 1_000
+
+  # For how many destinations a connection of a peer's may stand.
+  @max_aliases 64
 
   @typedoc "What a transport's module needs to send: the table, and what its callers must know of the options."
   @type handle ::
@@ -173,6 +180,51 @@ defmodule Sippet.Transport.Connections do
     ArgumentError -> false
   end
 
+  @doc "Has a connection's process keep it alive, by these options. Never blocks."
+  @spec keep_alive(handle, pos_integer, map) :: :ok | {:error, :connection_closed}
+  def keep_alive({table, _, _, _}, connection, options) do
+    Kernel.send(:ets.lookup_element(table, connection, 2), {:keep_alive, options})
+    :ok
+  rescue
+    ArgumentError -> {:error, :connection_closed}
+  end
+
+  @doc "The verified names of a connection's peer, as text; none where it is closed."
+  @spec peer_names(handle, pos_integer) :: [String.t()]
+  def peer_names({table, _, _, _}, connection) do
+    table |> :ets.lookup_element(connection, 7) |> Enum.map(&Identity.text/1)
+  rescue
+    ArgumentError -> []
+  end
+
+  @doc "Has requests to these destinations take a connection, where they have no other."
+  @spec put_aliases(:ets.tid(), pos_integer, [key]) :: :ok
+  def put_aliases(table, number, destinations) do
+    present = aliases(table, number)
+    new = destinations -- present
+
+    if new != [] and length(present) + length(new) <= @max_aliases do
+      # In this order, so that none is left behind.
+      :ets.update_element(table, number, {8, new ++ present})
+      count(table, :aliases)
+    end
+
+    # One that had another connection, which is closed by now, has this one.
+    for destination <- destinations,
+        destination in aliases(table, number),
+        do: :ets.insert_new(table, {{:to, destination}, number})
+
+    :ok
+  end
+
+  @doc "The destinations that a connection was given besides its key."
+  @spec aliases(:ets.tid(), pos_integer) :: [key]
+  def aliases(table, number) do
+    :ets.lookup_element(table, number, 8)
+  rescue
+    ArgumentError -> []
+  end
+
   @doc "A process for a connection that was accepted; it waits for `{:socket, socket}`."
   @spec accept(:ets.tid(), Transport.remote()) :: {:ok, pid} | {:error, term}
   def accept(table, remote) do
@@ -224,14 +276,16 @@ defmodule Sippet.Transport.Connections do
       pid: shared.pid,
       protocol: shared.protocol,
       reliable: true,
-      address: shared.address
+      address: shared.address,
+      alias: Map.get(shared.options, :alias, false)
     ]
   end
 
   # After a crash of this process: open connections stay, those on their way have nobody left to tell.
   defp adopt(%{shared: %{table: table}} = state) do
     open =
-      for {number, pid, _queued, _overflows, remote, key} <- :ets.tab2list(table),
+      for {number, pid, _queued, _overflows, remote, key, _names, _aliases} <-
+            :ets.tab2list(table),
           is_integer(number),
           do: {pid, %{number: number, remote: remote, key: key, waiting: :open}}
 
@@ -264,7 +318,7 @@ defmodule Sippet.Transport.Connections do
 
   @impl true
   def handle_call({:accept, remote}, _from, state) do
-    # Whoever has verified nothing at its end is no way to a name: only without TLS may requests take it.
+    # With TLS it is a way to a name only when its peer has shown that it has it (Sippet.Transport.Alias).
     key = if state.shared.tls, do: nil, else: remote
 
     case start(state, :accept, %{remote: remote, key: key, waiting: []}) do
@@ -321,10 +375,12 @@ defmodule Sippet.Transport.Connections do
     cond do
       map_size(state.connections) >= shared.options.max_connections ->
         count(shared.table, :refused_connections)
+        Report.limit(state.attachment.stack, :max_connections)
         {:error, :too_many_connections}
 
       Map.get(state.peers, network(remote), 0) >= shared.options.max_connections_per_peer ->
         count(shared.table, :refused_by_peer_limit)
+        Report.limit(state.attachment.stack, :max_connections_per_peer)
         {:error, :too_many_connections}
 
       true ->
@@ -423,6 +479,8 @@ defmodule Sippet.Transport.Connections do
     case {entry.waiting, reason} do
       {:open, {:shutdown, {:unused, _why}}} -> state
       {:open, {:shutdown, {:used, why}}} -> tell_core(state, entry, why)
+      # When a transport stops this process is the first to go: connections then tell it themselves.
+      {:open, :shutdown} -> state
       {:open, _killed} -> tell_core(state, entry, :killed)
       {waiting, {:shutdown, why}} -> Enum.reduce(waiting, state, &failed(&2, why, &1))
       {waiting, _killed} -> Enum.reduce(waiting, state, &failed(&2, :connection_closed, &1))

@@ -146,6 +146,10 @@ defmodule Sippet.Transport.Credentials do
     with {:ok, credentials} <- load(options), do: put(table, credentials, options)
   end
 
+  @doc "Whether there is a certificate to show to those who are connected to."
+  @spec certified?(t) :: boolean
+  def certified?(%__MODULE__{client: client}), do: Keyword.has_key?(client, :cert)
+
   @doc "Whether peers are verified."
   @spec verify?(:ets.tid()) :: boolean
   def verify?(table), do: get(table).verify

@@ -82,19 +82,17 @@ defmodule Sippet.Transport.Destination do
 
   def of_response(_stack, %Message{target: target}), do: bad_target!(target)
 
-  @doc "The request with the protocol in its topmost Via that it is sent by (§18.1.1)."
+  @doc "The request with the protocol in its topmost Via that it is sent by (§18.1.1), and `alias` where that is asked for (RFC 5923)."
   @spec put_protocol(Message.t(), Transport.t()) :: Message.t()
   def put_protocol(%Message{headers: %{via: [via | more]}} = request, %Transport{} = transport) do
-    case via do
-      {_version, protocol, _sent_by, _parameters} when protocol == transport.protocol ->
-        request
+    {version, protocol, sent_by, parameters} = via
+    aliased = if transport.alias, do: Map.put(parameters, "alias", ""), else: parameters
 
-      {version, _protocol, sent_by, parameters} ->
-        Message.put_header(
-          request,
-          :via,
-          [{version, transport.protocol, sent_by, parameters} | more]
-        )
+    if protocol == transport.protocol and aliased == parameters do
+      request
+    else
+      via = {version, transport.protocol, sent_by, aliased}
+      Message.put_header(request, :via, [via | more])
     end
   end
 

@@ -71,8 +71,10 @@ defmodule Sippet.Transport.Identity do
     if name in names, do: :ok, else: {:error, {:wrong_certificate, Enum.map(names, &text/1)}}
   end
 
-  defp text(name) when is_binary(name), do: name
-  defp text(ip), do: ip |> :inet.ntoa() |> List.to_string()
+  @doc "A name as text."
+  @spec text(name) :: String.t()
+  def text(name) when is_binary(name), do: name
+  def text(ip), do: ip |> :inet.ntoa() |> List.to_string()
 
   @doc """
   The names that a certificate is for: the domains of its `sip` URIs; without such those of its DNS names; without any

@@ -31,7 +31,9 @@ defmodule Sippet.Transport.Listener do
     :origins,
     :http,
     :client_path,
-    :ping_interval
+    :ping_interval,
+    # Of TLS.
+    :alias
   ]
 
   @doc "The options of all transports over streams; `port` is the default one."

@@ -94,8 +94,10 @@ defmodule Sippet.Transport.Process do
   defp host(host) when is_binary(host), do: host
   defp host(ip), do: ip |> :inet.ntoa() |> List.to_string()
 
-  defp key(message) do
+  defp key(%Message{headers: %{via: [{_version, _protocol, _sent_by, parameters} | _]}} = message) do
     cond do
+      # Of a request of RFC 2543: its transaction has no key.
+      parameters["branch"] in [nil, ""] -> nil
       Message.response?(message) -> Server.Key.new(message)
       message.start_line.method == :ack -> nil
       true -> Client.Key.new(message)

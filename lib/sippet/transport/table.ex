@@ -75,6 +75,7 @@ defmodule Sippet.Transport.Table do
       address: address,
       pid: pid,
       force_rport: Keyword.get(attributes, :force_rport, false),
+      alias: Keyword.get(attributes, :alias, false),
       connections: Code.ensure_loaded?(module) and function_exported?(module, :connect, 3)
     }
 

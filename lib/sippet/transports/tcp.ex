@@ -69,9 +69,11 @@ defmodule Sippet.Transports.TCP do
     * `handshake_failures`, `connect_failures` - connections that were not completed
     * `broken_streams` - connections closed since what came was no SIP
     * `message_timeouts`, `idle_timeouts` - connections closed since nothing came, or too little of a message
+    * `keep_alive_failures` - connections closed since a ping of `Sippet.keep_alive/3` was not answered
     * `slow_readers` - connections closed since the peer did not read
     * `pings` - keep-alives answered, in runs (RFC 5626 §3.5.1)
     * `redirected_responses` - responses whose connection was closed
+    * `aliases` - how often requests were given a connection of a peer's to take (RFC 5923); with TLS only
   """
   @spec info(server) :: %{
           address: {:inet.ip_address(), :inet.port_number()},
@@ -85,6 +87,10 @@ defmodule Sippet.Transports.TCP do
 
   @impl Sippet.Transport
   defdelegate connected?(handle, connection), to: Connections
+
+  @impl Sippet.Transport
+  def keep_alive(transport, connection, _remote, options),
+    do: Connections.keep_alive(transport.handle, connection, options)
 
   @impl Sippet.Transport
   defdelegate transmit(handle, connection, remote, data, transaction), to: Connections

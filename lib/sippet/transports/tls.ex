@@ -18,11 +18,19 @@ defmodule Sippet.Transports.TLS do
   alternative names; if it has none, the DNS names there; if it has no alternative names at all, the common name. They
   are compared whole and in any case; there are no wildcards (§7.2). A host that is an address has to be among the
   addresses there. What does not match is an error of `Sippet.send/2`, `{:wrong_certificate, names}`, and no message is
-  sent. A connection is used again for the same address and the same name only, and one that a peer has made never for
-  requests: nobody knows whom it leads to.
+  sent. A connection is used again for the same address and the same name only, and one that a peer has made for
+  requests only as the next section says: nobody knows whom any other leads to.
 
   `verify_clients: :required` refuses peers that connect without a certificate that can be verified. Which names are in it
-  is not looked at.
+  `Sippet.Transport.peer_names/2` tells: whom they let in is the core's to say.
+
+  ## Connections for both directions
+
+  Two servers may do with one connection (RFC 5923). Who makes it has to have a certificate that the other one verifies,
+  and `alias` in the Via of its requests, which the option `:alias` puts there. Who accepts it then takes it for requests,
+  too: those to the address that the connection came from, the port of sent-by, 5061 where there is none, and a name in
+  the certificate. The host of sent-by has to be such a name, else nothing of that, and neither from a peer without a
+  certificate. A connection has the first 64 requests with `alias` to say so, and 64 destinations at most.
 
   ## Which keys and ciphers
 
@@ -40,7 +48,12 @@ defmodule Sippet.Transports.TLS do
   alias Sippet.TransportError
   alias Sippet.Transport.{Connections, Credentials, Listener, Options}
 
-  @schema Listener.options(5061) ++ Credentials.options()
+  @schema Listener.options(5061) ++
+            Credentials.options() ++
+            [
+              {:alias, false, :boolean,
+               "ask peers to send their requests by the connections that were made to them (RFC 5923); needs a certificate"}
+            ]
 
   @typedoc "What `start_link/1` returned, or the `pid` in `Sippet.Transport.list/1`."
   @type server :: Supervisor.supervisor()
@@ -62,8 +75,16 @@ defmodule Sippet.Transports.TLS do
     options = Options.validate!(options, @schema)
 
     case Credentials.load(Map.new(options)) do
-      {:ok, credentials} -> Listener.start_link(__MODULE__, :tls, options, credentials)
-      {:error, reason} -> error(reason, {options[:ip], options[:port]})
+      {:ok, credentials} ->
+        if options[:alias] and not Credentials.certified?(credentials) do
+          raise ArgumentError,
+                "expected :alias to be false, without a certificate for peers to verify"
+        end
+
+        Listener.start_link(__MODULE__, :tls, options, credentials)
+
+      {:error, reason} ->
+        error(reason, {options[:ip], options[:port]})
     end
   end
 
@@ -103,6 +124,13 @@ defmodule Sippet.Transports.TLS do
 
   @impl Sippet.Transport
   defdelegate connected?(handle, connection), to: Connections
+
+  @impl Sippet.Transport
+  defdelegate peer_names(handle, connection), to: Connections
+
+  @impl Sippet.Transport
+  def keep_alive(transport, connection, _remote, options),
+    do: Connections.keep_alive(transport.handle, connection, options)
 
   @impl Sippet.Transport
   defdelegate transmit(handle, connection, remote, data, transaction), to: Connections

@@ -11,17 +11,27 @@ defmodule Sippet.Transports.UDP do
   A stack may have several. When the stack is started again they are its transports again; one whose stack stays away for a
   second ends. A request is answered from the socket it came to; a request of the core's leaves by the first
   transport, in the order of their start, whose address family fits.
+
+  A STUN Binding request is answered with the address that it came from, as peers behind NATs ask for to keep their way to here
+  open (RFC 5626 §4.4.2, §8). A datagram of nothing but CRLF or NUL, which some send for the same end, is ignored.
+  `Sippet.keep_alive/3` has this side ask.
   """
 
   use GenServer
 
   @behaviour Sippet.Transport
 
-  alias Sippet.{Router, TransportError}
-  alias Sippet.Transport.{Attachment, Options}
+  alias Sippet.{Flow, Router, TransportError}
+  alias Sippet.Transaction.Delivery
+  alias Sippet.Transport.{Attachment, Binding, Options, STUN}
 
   # How many datagrams the VM delivers before it asks again: enough to keep busy, few enough to be stopped by.
   @active 256
+
+  # What is ignored, and how long it may be to be that.
+  @blank_bytes 4
+
+  @counters [:binding_requests, :binding_responses, :stun_dropped, :blanks, :keep_alive_failures]
 
   @options Options.common(5060) ++
              [
@@ -67,11 +77,18 @@ defmodule Sippet.Transports.UDP do
   end
 
   @doc """
-  What the transport has: `%{address: {ip, port}, recbuf: bytes}`, as the system tells it.
+  What the transport has: `%{address: {ip, port}, recbuf: bytes}`, as the system tells it, and `counters`, which only grow:
+
+    * `binding_requests` - requests of STUN that were answered
+    * `binding_responses` - responses to those of this side
+    * `stun_dropped` - other datagrams that begin as one of STUN does
+    * `blanks` - datagrams of nothing but CRLF or NUL
+    * `keep_alive_failures` - flows that `Sippet.keep_alive/3` has found to have failed
   """
   @spec info(server) :: %{
           address: {:inet.ip_address(), :inet.port_number()},
-          recbuf: pos_integer
+          recbuf: pos_integer,
+          counters: %{atom => non_neg_integer}
         }
   def info(server), do: GenServer.call(server, :info)
 
@@ -81,12 +98,16 @@ defmodule Sippet.Transports.UDP do
       {:ok, socket} ->
         # Where there is too much to do this process decides what is not done: it must not queue behind what is.
         Process.flag(:priority, :high)
+        # To tell of the flows that end with it.
+        Process.flag(:trap_exit, true)
         {:ok, address} = :inet.sockname(socket)
 
         state = %{
           socket: socket,
           address: address,
-          attachment: Attachment.new(options[:name], attributes(options, socket, address))
+          attachment: Attachment.new(options[:name], attributes(options, socket, address)),
+          bindings: %{},
+          counters: Map.new(@counters, &{&1, 0})
         }
 
         :ok = :inet.setopts(socket, active: @active)
@@ -136,20 +157,69 @@ defmodule Sippet.Transports.UDP do
   @impl true
   def handle_call(:info, _from, %{socket: socket} = state) do
     {:ok, [recbuf: recbuf]} = :inet.getopts(socket, [:recbuf])
-    {:reply, %{address: state.address, recbuf: recbuf}, state}
+    {:reply, Map.put(Map.take(state, [:address, :counters]), :recbuf, recbuf), state}
+  end
+
+  def handle_call({:keep_alive, remote, %{interval: :infinity}}, _from, state) do
+    {binding, bindings} = Map.pop(state.bindings, remote)
+    if binding, do: Binding.stop(binding)
+    {:reply, :ok, %{state | bindings: bindings}}
+  end
+
+  def handle_call({:keep_alive, remote, options}, _from, state) do
+    bound =
+      case state.bindings do
+        %{^remote => binding} -> Binding.restart(binding, options)
+        _ -> Binding.start(remote, options)
+      end
+
+    {:reply, :ok, ask(bound, state)}
+  end
+
+  # One that cannot be sent now is repeated as one that was lost.
+  defp ask({binding, request}, state) do
+    _ = transmit(state.socket, 0, binding.remote, request)
+    put_in(state.bindings[binding.remote], binding)
   end
 
   @impl true
   def handle_info({:udp, socket, ip, port, data}, %{socket: socket} = state) do
-    %{stack: stack, transport: transport} = state.attachment
-    Router.receive_message(stack, transport, 0, {ip, port}, data)
-    {:noreply, state}
+    cond do
+      STUN.stun?(data) ->
+        {:noreply, receive_stun(STUN.decode(data), {ip, port}, state)}
+
+      blank?(data) ->
+        {:noreply, count(state, :blanks)}
+
+      true ->
+        %{stack: stack, transport: transport} = state.attachment
+        Router.receive_message(stack, transport, 0, {ip, port}, data)
+        {:noreply, state}
+    end
+  end
+
+  def handle_info({:timeout, timer, {:binding, remote}}, state) do
+    case state.bindings do
+      %{^remote => %{timer: ^timer} = binding} ->
+        case Binding.handle_timeout(binding) do
+          {:failed, why} -> {:noreply, failed(state, remote, why)}
+          bound -> {:noreply, ask(bound, state)}
+        end
+
+      # It was ended, or began anew, when this was under way.
+      _ ->
+        {:noreply, state}
+    end
   end
 
   def handle_info({:udp_passive, socket}, %{socket: socket} = state) do
     :ok = :inet.setopts(socket, active: @active)
     {:noreply, state}
   end
+
+  # The port of the socket.
+  def handle_info({:EXIT, socket, reason}, %{socket: socket} = state),
+    do: {:stop, reason, state}
 
   # An earlier datagram was refused by its destination's host: whose it was the system does not tell.
   def handle_info({:udp_error, socket, _reason}, %{socket: socket} = state),
@@ -162,6 +232,56 @@ defmodule Sippet.Transports.UDP do
     do: attached(Attachment.renew(state.attachment, deadline), state)
 
   def handle_info(_other, state), do: {:noreply, state}
+
+  defp receive_stun({:ok, %STUN{class: class} = response}, remote, state)
+       when class in [:success, :error] do
+    with %{^remote => binding} <- state.bindings,
+         {:ok, binding} <- Binding.handle_response(binding, response) do
+      count(put_in(state.bindings[remote], binding), :binding_responses)
+    else
+      {:failed, why} -> state |> count(:binding_responses) |> failed(remote, why)
+      _nobody_asked -> count(state, :stun_dropped)
+    end
+  end
+
+  defp receive_stun({:ok, request}, remote, state) do
+    case STUN.answer(request, remote) do
+      {:ok, answer} ->
+        _ = transmit(state.socket, 0, remote, answer)
+        count(state, :binding_requests)
+
+      :none ->
+        count(state, :stun_dropped)
+    end
+  end
+
+  defp receive_stun(:error, _remote, state), do: count(state, :stun_dropped)
+
+  defp blank?(<<byte, _::binary>> = data)
+       when byte in [?\r, 0] and byte_size(data) <= @blank_bytes,
+       do: data in ["\r\n", "\r\n\r\n"] or data == :binary.copy(<<0>>, byte_size(data))
+
+  defp blank?(data), do: data == ""
+
+  defp count(state, name), do: update_in(state.counters[name], &(&1 + 1))
+
+  defp failed(state, remote, why) do
+    {binding, bindings} = Map.pop!(state.bindings, remote)
+    Binding.stop(binding)
+    tell_core(state, remote, why)
+    count(%{state | bindings: bindings}, :keep_alive_failures)
+  end
+
+  defp tell_core(%{attachment: %{stack: stack, transport: transport}}, remote, why),
+    do: Delivery.flow_closed(stack, %Flow{transport: transport.id, remote: remote}, why)
+
+  # The flows that somebody relies on.
+  @impl true
+  def terminate(reason, state) do
+    why = if reason == :shutdown or match?({:shutdown, _}, reason), do: :shutdown, else: :killed
+    for {remote, _binding} <- state.bindings, do: tell_core(state, remote, why)
+    :ok
+  end
 
   defp attached({:ok, attachment}, state), do: {:noreply, %{state | attachment: attachment}}
   defp attached(:wait, state), do: {:noreply, state}
@@ -177,4 +297,11 @@ defmodule Sippet.Transports.UDP do
 
   def transmit(_socket, _connection, {_host, _port}, _data),
     do: {:error, :not_a_numeric_address}
+
+  @impl Sippet.Transport
+  def keep_alive(%{pid: pid}, _connection, remote, options) do
+    GenServer.call(pid, {:keep_alive, remote, options})
+  catch
+    :exit, _reason -> {:error, :transport_closed}
+  end
 end

@@ -112,6 +112,10 @@ defmodule Sippet.Transports.WS do
   @impl Sippet.Transport
   defdelegate connected?(handle, connection), to: Connections
 
+  @impl Sippet.Transport
+  def keep_alive(transport, connection, _remote, options),
+    do: Connections.keep_alive(transport.handle, connection, options)
+
   # Without an address: nothing goes by another connection, which a browser would not take.
   @impl Sippet.Transport
   def transmit(handle, connection, _remote, data, transaction),

@@ -38,6 +38,10 @@ const CLEARED_A_CALL: usize = 256;
 /// The Clock is not woken for less than this.
 const WAKE_SLACK_MS: u64 = 5;
 
+/// How long it sleeps at least, once nothing is due: transactions end at any time, and to wake up for each would cost more than
+/// what there is to do.
+const MIN_SLEEP_MS: u64 = 10;
+
 /// How long the Clock sleeps at most while anything is open.
 const MAX_SLEEP_MS: u64 = 100;
 
@@ -363,7 +367,10 @@ impl Stack {
         }
         let now = self.now();
         let sleep = match next {
-            Some(deadline) => Some(deadline.saturating_sub(now).min(MAX_SLEEP_MS)),
+            Some(deadline) => {
+                let sleep = deadline.saturating_sub(now);
+                Some(sleep.clamp(MIN_SLEEP_MS, MAX_SLEEP_MS))
+            }
             None if open => Some(MAX_SLEEP_MS),
             None => None,
         };

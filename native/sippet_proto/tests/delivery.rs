@@ -4,7 +4,7 @@ mod engine;
 
 use engine::Bench;
 use engine::text::*;
-use sippet_proto::transaction::{Handle, Process, SendError, Verdict};
+use sippet_proto::transaction::{Class, Handle, Process, SendError, Verdict};
 
 fn options(branch: &str) -> String {
     request("OPTIONS", branch)
@@ -467,4 +467,31 @@ fn list_shows_every_open_transaction_once_in_pages() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), 2_500);
+}
+
+#[test]
+fn only_what_belongs_to_no_transaction_may_be_refused() {
+    let mut bench = Bench::new();
+    let invite = invite();
+    assert_eq!(bench.class_of(&invite), Some(Class::Outside));
+    let options = request("OPTIONS", "z9hG4bKo");
+    assert_eq!(bench.class_of(&options), Some(Class::Outside));
+    let bye = in_dialog("BYE", 2);
+    assert_eq!(bench.class_of(&bye), Some(Class::Inside));
+    assert_eq!(bench.class_of(&cancel(&invite)), None);
+    // An ACK that matches nothing goes to the core, and may be one of a flood.
+    let success = ack(&invite, "here", "z9hG4bKack");
+    assert_eq!(bench.class_of(&success), Some(Class::Inside));
+
+    // Repetitions are not refused, nor is the ACK that a 2xx waits for.
+    for text in [&invite, &options, &bye] {
+        bench.receive(text);
+        assert_eq!(bench.class_of(text), None, "{text}");
+    }
+    bench
+        .respond_until_ack(&response(&invite, 200, "here"))
+        .unwrap();
+    assert_eq!(bench.class_of(&success), None);
+    let other = ack(&invite, "there", "z9hG4bKother");
+    assert_eq!(bench.class_of(&other), Some(Class::Inside));
 }

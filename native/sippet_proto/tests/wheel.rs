@@ -98,3 +98,71 @@ proptest! {
         }
     }
 }
+
+/// Deadlines of a million timers: most within the longest timer of a transaction, some far out; and whether it is cancelled.
+fn million() -> impl Iterator<Item = (u64, bool)> {
+    let mut state = 0x5EED_u64;
+    std::iter::repeat_with(move || {
+        // A linear congruential generator (Knuth's MMIX).
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let bits = state >> 24;
+        let span = if bits.is_multiple_of(16) {
+            700_000
+        } else {
+            32_000
+        };
+        (1 + (bits >> 8) % span, (bits >> 4).is_multiple_of(8))
+    })
+    .take(1_000_000)
+}
+
+#[test]
+fn a_million_timers_fire_each_in_its_tick() {
+    let mut wheel = Wheel::new(0);
+    let mut due = vec![0u32; 700_001];
+    for (deadline, cancelled) in million() {
+        let id = wheel.arm(deadline, deadline);
+        if cancelled {
+            assert_eq!(wheel.cancel(id), Some(deadline));
+        } else {
+            due[deadline as usize] += 1;
+        }
+    }
+    for (now, due) in due.iter().enumerate() {
+        for _ in 0..*due {
+            assert_eq!(wheel.poll(now as u64), Some((now as u64, now as u64)));
+        }
+        assert_eq!(wheel.poll(now as u64), None);
+    }
+    assert!(wheel.is_empty());
+}
+
+#[test]
+fn a_million_timers_fire_in_order_where_the_clock_jumps() {
+    let mut wheel = Wheel::new(0);
+    let mut left = 0;
+    for (deadline, cancelled) in million() {
+        let id = wheel.arm(deadline, deadline);
+        if cancelled {
+            wheel.cancel(id);
+        } else {
+            left += 1;
+        }
+    }
+    let (mut before, mut now) = (0, 0);
+    for (step, _) in million() {
+        let mut last = 0;
+        while let Some((at, deadline)) = wheel.poll(now) {
+            assert!(at == deadline && deadline > before && deadline <= now && deadline >= last);
+            last = deadline;
+            left -= 1;
+        }
+        if left == 0 {
+            break;
+        }
+        (before, now) = (now, now + step % 97);
+    }
+    assert_eq!(left, 0);
+}

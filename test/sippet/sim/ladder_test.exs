@@ -38,13 +38,13 @@ defmodule Sippet.Sim.LadderTest do
     # What would colour the terminal does not get there.
     assert ladder ==
              """
-                       :a                      :b                      :c
-                    0  |-- INFO sip:b -------->|                       |  5
-                    5  |                       |-- INFO sip:b -------->|  10 12
-                   10  |x- 200 OK (INFO) ------------------------------|  lost
-                  500  |                       |<- 200 OK (INFO) ------|  500  to itself
-                 1000  |-- INFO sip:b --------x|                       |  nobody is at 10.0.0.9 port 5060
-               123456  |                       |x- 200 O?[1mK (INFO) --|  econnrefused
+                       :a                         :b                         :c
+                    0  |-- INFO sip:b ----------->|                          |  5
+                    5  |                          |-- INFO sip:b ----------->|  10 12
+                   10  |x- 200 OK (INFO) ------------------------------------|  lost
+                  500  |                          |<- 200 OK (INFO) ---------|  500  to itself
+                 1000  |-- INFO sip:b -----------x|                          |  nobody is at 10.0.0.9 port 5060
+               123456  |                          |x- 200 O\\x1B[1mK (INFO) --|  econnrefused
              """
   end
 end

@@ -6,7 +6,7 @@ use sippet_proto::message::stamp::stamp_received;
 use sippet_proto::message::{Arena, Message, Method, StartLine};
 use sippet_proto::transaction::admission::Admit;
 use sippet_proto::transaction::{
-    Destination, Effect, Flow, IncomingRequest, IncomingResponse, Key, Target, Verdict,
+    Class, Destination, Effect, Flow, IncomingRequest, IncomingResponse, Key, Kind, Target, Verdict,
 };
 use sippet_proto::{Bytes, Framing, Options, Reason, parse};
 use std::net::SocketAddr;
@@ -304,17 +304,18 @@ fn accept_request(
     let shard = stack.shard_of(request.call);
     let mut effects = Vec::new();
     let door = &stack.door;
-    let mut refusal = Refusal {
-        reason: atoms::get().max_transactions,
-        stay_away: true,
-    };
+    let mut refusal = None;
     let verdict = stack.step(env, shard, &mut effects, |engine, now, effects| {
         let may_refuse = door.is_draining() || door.is_watched();
-        if may_refuse && engine.is_outside(&request) {
+        if may_refuse && let Some(class) = engine.class_of(&request) {
             let source = stack.keys.source(origin.source.ip());
-            if let Some(refused) = at_the_door(stack, source) {
-                refusal = refused;
-                return Verdict::Reply(503);
+            refusal = at_the_door(stack, class, source);
+            if refusal.is_some() {
+                // An ACK is never answered.
+                return match request.kind {
+                    Kind::Ack => Verdict::Dropped,
+                    _ => Verdict::Reply(503),
+                };
             }
         }
         engine.handle_request(now, request, effects)
@@ -322,23 +323,25 @@ fn accept_request(
     outcome
         .placed
         .extend(effects.into_iter().map(|effect| (shard, effect)));
-    if let Some(Verdict::Reply(status_code)) = verdict {
-        if status_code == 503 {
+    match (verdict, refusal) {
+        (Some(Verdict::Reply(503)), refusal) => {
+            let refusal = refusal.unwrap_or(Refusal {
+                reason: atoms::get().max_transactions,
+                stay_away: true,
+            });
             outcome.refuse(stack, refusal.reason);
-            return refuse(
-                stack,
-                data,
-                origin,
-                Some(message),
-                refusal.stay_away,
-                outcome,
-            );
+            let stay_away = refusal.stay_away;
+            refuse(stack, data, origin, Some(message), stay_away, outcome);
         }
-        reply_without_state(stack, data, origin, Some(message), status_code, outcome);
+        (Some(Verdict::Reply(status_code)), _) => {
+            reply_without_state(stack, data, origin, Some(message), status_code, outcome);
+        }
+        (_, Some(refusal)) => outcome.refuse(stack, refusal.reason),
+        _ => {}
     }
 }
 
-/// Why a request gets 503.
+/// Why a request is refused.
 struct Refusal {
     reason: Atom,
     /// It is no use to try again soon, whatever the request.
@@ -346,15 +349,15 @@ struct Refusal {
 }
 
 /// A request that could be refused, and whether it is.
-fn at_the_door(stack: &StackArc, source: u64) -> Option<Refusal> {
+fn at_the_door(stack: &StackArc, class: Class, source: u64) -> Option<Refusal> {
     let atoms = atoms::get();
-    if stack.door.is_draining() {
+    if stack.door.is_draining() && class == Class::Outside {
         return Some(Refusal {
             reason: atoms.draining,
             stay_away: true,
         });
     }
-    let stay_away = match stack.door.arrives(stack.now_us(), source) {
+    let stay_away = match stack.door.arrives(class, stack.now_us(), source) {
         Admit::Yes => return None,
         Admit::No => false,
         Admit::Hopeless => true,

@@ -57,7 +57,7 @@ fn next_delivery<'a>(
     let Address { shard, handle } = address;
     let mut effects = Vec::new();
     let begin = done.is_none();
-    let mut request_done = false;
+    let mut request_done = None;
     let mut taken = stack.step(env, shard, &mut effects, |engine, now, effects| {
         if begin {
             if let Some(process) = Process::new(vm.number_of(&pid)) {
@@ -69,10 +69,8 @@ fn next_delivery<'a>(
             engine.take(now, handle, effects)
         }
     });
-    if let Some(reductions) = done
-        && request_done
-    {
-        stack.door.ended(stack.now_us(), reductions);
+    if let (Some(reductions), Some(class)) = (done, request_done) {
+        stack.door.ended(class, stack.now_us(), reductions);
     }
     let core = stack.core();
     if core.is_none() {
@@ -89,8 +87,8 @@ fn next_delivery<'a>(
         let start_delay_us = now_us.saturating_sub(taken.stamp_us);
         if begin {
             watch(env, stack, &pid, address);
-            if taken.outside {
-                stack.door.began(now_us, start_delay_us);
+            if let Some(class) = taken.class {
+                stack.door.began(class, now_us, start_delay_us);
             }
         }
         let made = scratch::with(|arena, _| arguments(vm, &taken, stack, words, arena));

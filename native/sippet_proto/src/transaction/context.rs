@@ -9,7 +9,7 @@ use super::delivery::{Listener, Process, QUEUE_LIMIT, Runner};
 use super::effect::{Delivery, Effect, End, Failure, Report, Setback, Target};
 use super::input::{IncomingResponse, Name};
 use super::key::{Key, KeyMaker};
-use super::outcome::Surroundings;
+use super::outcome::{Class, Surroundings};
 use super::route::Route;
 use super::slab::{Handle, Table};
 use crate::message::Method;
@@ -144,8 +144,8 @@ pub(super) struct Common {
     pub followers: Vec<Handle>,
     /// Its own first delivery waits for another transaction's.
     pub gated: bool,
-    /// Its request is the core's to answer and of no dialog.
-    pub outside: bool,
+    /// What it counts as where there is too much to do: its request could have been refused.
+    pub class: Option<Class>,
     /// The core is at work on that request.
     pub at_request: bool,
     /// Its messages that were sent again.
@@ -189,7 +189,7 @@ impl Common {
             started: false,
             followers: Vec::new(),
             gated: false,
-            outside: false,
+            class: None,
             at_request: false,
             retransmissions: 0,
             concluded: None,

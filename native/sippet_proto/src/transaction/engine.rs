@@ -22,7 +22,7 @@ use super::input::{IncomingRequest, IncomingResponse, Kind, Name};
 use super::invite_client::{self, InviteClient};
 use super::invite_server::{self, InviteServer};
 use super::key::{Key, KeyMaker};
-use super::outcome::{Census, Gauges, Surroundings, Verdict};
+use super::outcome::{Census, Class, Gauges, Surroundings, Verdict};
 use super::route::{Between, Owner};
 use super::server::{self, Server};
 use super::slab::{Handle, Slab, Table};
@@ -165,11 +165,24 @@ impl Engine {
         }
     }
 
-    /// The request would begin a transaction outside of any dialog: the kind that is refused first.
-    pub fn is_outside(&self, request: &IncomingRequest) -> bool {
-        matches!(request.kind, Kind::Invite | Kind::NonInvite)
-            && !request.in_dialog
-            && self.table.get(request.key).is_none()
+    /// Whether the request may be refused, and as what: not what belongs to a transaction that there is, and no CANCEL.
+    pub fn class_of(&self, request: &IncomingRequest) -> Option<Class> {
+        let unknown = |key| self.table.get(key).is_none();
+        match request.kind {
+            Kind::Invite | Kind::NonInvite if unknown(request.key) => Some(if request.in_dialog {
+                Class::Inside
+            } else {
+                Class::Outside
+            }),
+            Kind::Ack
+                if !request.stateless_ack
+                    && unknown(request.key)
+                    && unknown(request.acknowledged) =>
+            {
+                Some(Class::Inside)
+            }
+            _ => None,
+        }
     }
 
     fn begin_server(&mut self, request: IncomingRequest, effects: &mut Vec<Effect>) -> Verdict {
@@ -197,7 +210,11 @@ impl Engine {
             request.reliable,
             self.now,
         );
-        common.outside = request.kind != Kind::Cancel && !request.in_dialog;
+        common.class = match request.kind {
+            Kind::Cancel => None,
+            _ if request.in_dialog => Some(Class::Inside),
+            _ => Some(Class::Outside),
+        };
         // The machine is made with its context, and the context needs a place: it starts as one that has ended.
         let Some(handle) = self.insert(Entry {
             common,
@@ -287,7 +304,7 @@ impl Engine {
             source: ack.source,
             keyed: false,
         };
-        let common = Common::new(
+        let mut common = Common::new(
             ack.name,
             ack.key,
             ack.call,
@@ -295,6 +312,7 @@ impl Engine {
             ack.reliable,
             self.now,
         );
+        common.class = Some(Class::Inside);
         if !self.deliver_stray(common, true, delivery, effects) {
             return Verdict::Dropped;
         }

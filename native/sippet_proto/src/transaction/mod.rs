@@ -36,6 +36,7 @@ pub use input::{
 };
 pub use key::{Key, KeyMaker};
 pub use outcome::{
-    Census, Collected, Gauges, Info, Listening, Place, SendError, Surroundings, Taken, Verdict,
+    Census, Class, Collected, Gauges, Info, Listening, Place, SendError, Surroundings, Taken,
+    Verdict,
 };
 pub use slab::Handle;

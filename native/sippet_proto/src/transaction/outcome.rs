@@ -38,6 +38,15 @@ pub struct Listening {
     pub stops: bool,
 }
 
+/// Requests that may be refused where there is too much to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It would begin a transaction outside of any dialog: the kind that is refused first.
+    Outside,
+    /// It says that it belongs to a dialog, and may be what ends a call; or it is an ACK that matches nothing.
+    Inside,
+}
+
 /// What became of a message from the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -99,8 +108,8 @@ pub struct Taken {
     /// This is a CANCEL, and the process was given its INVITE: it may not have called the core yet, and is to do so first
     /// (§9.2).
     pub behind: Option<Process>,
-    /// A request that could have been refused: it is outside of any dialog.
-    pub outside: bool,
+    /// A request that could have been refused.
+    pub class: Option<Class>,
     /// When it could have been taken: [`Surroundings::stamp_us`] of that step.
     pub stamp_us: u64,
 }

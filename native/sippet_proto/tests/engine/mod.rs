@@ -4,8 +4,8 @@
 pub mod text;
 
 use sippet_proto::transaction::{
-    Census, Collected, Config, Continuation, Delivery, Destination, Effect, Engine, Failure, Flow,
-    Handle, IncomingRequest, IncomingResponse, KeyMaker, Listener, OutgoingRequest,
+    Census, Class, Collected, Config, Continuation, Delivery, Destination, Effect, Engine, Failure,
+    Flow, Handle, IncomingRequest, IncomingResponse, KeyMaker, Listener, OutgoingRequest,
     OutgoingResponse, Report, SendError, Setback, Taken, Target, Verdict,
 };
 use sippet_proto::{Arena, Bytes, Options, parse};
@@ -137,6 +137,16 @@ impl Bench {
                 return;
             }
         }
+    }
+
+    /// Whether a request may be refused, and as what.
+    pub fn class_of(&self, text: &str) -> Option<Class> {
+        let arena = Arena::new();
+        let message = parse(text.as_bytes(), &Options::default(), &arena).unwrap();
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        let (source, to) = (target(PEER), target(PEER));
+        let request = IncomingRequest::new(&message, &self.keys, bytes, source, to, self.reliable);
+        self.engine.class_of(&request.unwrap())
     }
 
     /// A message comes in from [`PEER`].

@@ -8,7 +8,7 @@ use crate::transaction::delivery::{Process, Runner};
 use crate::transaction::effect::{Delivery, Effect};
 use crate::transaction::invite_server;
 use crate::transaction::key::Key;
-use crate::transaction::outcome::Taken;
+use crate::transaction::outcome::{Class, Taken};
 use crate::transaction::server;
 use crate::transaction::slab::Handle;
 
@@ -45,11 +45,10 @@ impl Engine {
         }
     }
 
-    /// What the core is at work on, in this transaction, is a request outside of any dialog.
-    pub fn is_at_request(&self, handle: Handle) -> bool {
-        self.entries
-            .get(handle)
-            .is_some_and(|entry| entry.common.at_request)
+    /// What the core is at work on, in this transaction, if that is a request that could have been refused.
+    pub fn is_at_request(&self, handle: Handle) -> Option<Class> {
+        let common = &self.entries.get(handle)?.common;
+        common.class.filter(|_| common.at_request)
     }
 
     /// A runner takes the next delivery, and says by this that the one before is done. None ends the runner.
@@ -72,7 +71,8 @@ impl Engine {
                     cx.common.started = true;
                     let offered = matches!(delivery, Delivery::Request { keyed: true, .. });
                     cx.common.owes_final = offered;
-                    cx.common.at_request = offered && cx.common.outside;
+                    let request = matches!(delivery, Delivery::Request { .. });
+                    cx.common.at_request = request && cx.common.class.is_some();
                     let name = &cx.common.name;
                     followers = core::mem::take(&mut cx.common.followers);
                     process = cx.common.process;
@@ -88,7 +88,7 @@ impl Engine {
                         status_code,
                         cancelled: cx.common.cancelled,
                         behind: cx.common.behind.take(),
-                        outside: offered && cx.common.outside,
+                        class: cx.common.class.filter(|_| request),
                         stamp_us,
                     });
                 }

@@ -1,0 +1,320 @@
+defmodule SipServerTest do
+  # The server on real sockets, asked by telephones that are stacks of their own.
+  use ExUnit.Case, async: false
+
+  import SipServer.Phone,
+    only: [
+      ask: 2,
+      ask: 3,
+      contact: 1,
+      contacts: 1,
+      host: 0,
+      reason: 1,
+      register: 1,
+      register: 2,
+      register: 3,
+      request: 3,
+      request: 4,
+      status: 1
+    ]
+
+  alias Sippet.{Dialog, Message}
+  alias SipServer.Phone
+
+  setup do
+    %{server: Phone.start_server()}
+  end
+
+  # The next request or response that a phone gets.
+  defp await(phone, callback, what) do
+    stack = phone.stack
+
+    receive do
+      {^stack, ^callback, %{start_line: line} = message, key} ->
+        cond do
+          Map.get(line, :method) == what or Map.get(line, :status_code) == what -> {message, key}
+          Map.get(line, :status_code) == 100 -> await(phone, callback, what)
+          true -> flunk("#{phone.name} expected #{what}, got #{line}")
+        end
+    after
+      5_000 -> flunk("#{phone.name} has waited for #{what} in vain")
+    end
+  end
+
+  defp answer(phone, request, status_code) do
+    response = Message.to_response(request, status_code)
+    contact = [{"", Phone.uri(contact(phone)), %{}}]
+    :ok = Sippet.send(phone.stack, Message.put_header(response, :contact, contact))
+    response
+  end
+
+  # A call that is up: `{dialog of the caller, dialog of the called, invite}`.
+  defp call(caller, called) do
+    invite = Phone.invite(caller, called.name)
+    :ok = Sippet.send(caller.stack, invite)
+    {rung, _key} = await(called, :request, :invite)
+    answer(called, rung, 180)
+    await(caller, :response, 180)
+    ok = answer(called, rung, 200)
+    {answered, _key} = await(caller, :response, 200)
+
+    {:ok, uas} =
+      Dialog.create_uas(
+        rung,
+        Message.put_header(ok, :contact, [{"", Phone.uri(contact(called)), %{}}])
+      )
+
+    {:ok, uac} = Dialog.create_uac(invite, answered)
+    ack = Dialog.build_ack(uac, invite, via: vias(caller))
+    :ok = Sippet.send(caller.stack, %{ack | target: invite.target})
+    await(called, :request, :ack)
+    {uac, uas, invite.target}
+  end
+
+  defp vias(phone), do: Message.parse!("SIP/2.0 200 OK\nVia: #{Phone.via(phone)}\n").headers.via
+
+  describe "REGISTER (RFC 3261 §10.3)" do
+    test "needs credentials, and returns all contacts with what is left of their time" do
+      bob = Phone.start("bob", :udp)
+      {:ok, challenge} = Sippet.request(bob.stack, request(bob, "REGISTER", []))
+      assert status(challenge) == 401
+      assert [{"Digest", %{"realm" => "example.com"}}] = challenge.headers.www_authenticate
+      assert status(ask(bob, request(bob, "REGISTER", []), "wrong")) == 401
+
+      response =
+        register(
+          bob,
+          "Contact: <sip:bob@192.0.2.4>;q=0.5, <sip:bob@192.0.2.5>;expires=120\nExpires: 600"
+        )
+
+      assert status(response) == 200
+
+      assert [
+               {"sip:bob@192.0.2.4", %{"expires" => "600", "q" => "0.5"}},
+               {"sip:bob@192.0.2.5", %{"expires" => "120"}}
+             ] = Enum.sort(contacts(response))
+
+      # One is taken away, the other stays; without Contact it only asks.
+      assert [{"sip:bob@192.0.2.5", _}] =
+               contacts(register(bob, "Contact: <sip:bob@192.0.2.4>;expires=0"))
+
+      assert [{"sip:bob@192.0.2.5", _}] = contacts(register(bob, ""))
+      assert contacts(register(bob, "Contact: *\nExpires: 0")) == []
+    end
+
+    test "what is wrong changes nothing and is told why" do
+      bob = Phone.start("bob", :udp)
+      register(bob, "Contact: <sip:bob@192.0.2.4>", call_id: "one", cseq: 10)
+
+      for {fields, options, status_code, sentence} <- [
+            {"Contact: *", [], 400, "Contact * needs Expires 0"},
+            {"Contact: <sip:bob@192.0.2.5>;expires=5", [], 423,
+             "registrations last 60 seconds at least"},
+            {"Contact: <sip:bob@192.0.2.4>", [call_id: "one", cseq: 3], 500,
+             "a later REGISTER of this Call-ID has been here before"},
+            {"Contact: <tel:+12015550123>", [], 400,
+             "a Contact is no address that calls can go to"},
+            {"Require: gruu", [], 420, "extensions that are not supported"},
+            {"", [to: "sip:carol@example.com"], 403, "To is another user than the credentials"},
+            {"", [to: "sip:nobody@example.com"], 404, "this user is not known here"}
+          ] do
+        response = register(bob, fields, options)
+        assert {status(response), reason(response)} == {status_code, sentence}
+        if status_code == 423, do: assert(response.headers.min_expires == 60)
+        if status_code == 420, do: assert(response.headers.unsupported == ["gruu"])
+      end
+
+      assert [{"sip:bob@192.0.2.4", _}] = contacts(register(bob, ""))
+    end
+
+    test "a contact that comes again takes the place of itself, however it is written (§19.1.4)" do
+      bob = Phone.start("bob", :udp)
+      register(bob, "Contact: <sip:bob@PHONE.example.org>")
+      assert [_one] = contacts(register(bob, "Contact: <sip:%62ob@phone.example.org>"))
+    end
+
+    test "a user has sixteen contacts at most" do
+      bob = Phone.start("bob", :udp)
+      contacts = Enum.map_join(1..17, ", ", &"<sip:bob@192.0.2.#{&1}>")
+      assert status(register(bob, "Contact: " <> contacts)) == 403
+      assert contacts(register(bob, "")) == []
+    end
+
+    test "Path is kept, and returned to who understands it (RFC 3327)" do
+      bob = Phone.start("bob", :udp)
+      edge = "sip:127.0.0.1:#{Phone.start("edge", :udp).port};lr"
+      response = register(bob, "Supported: path\nPath: <#{edge}>\nContact: <sip:bob@192.0.2.4>")
+      assert response.headers["Path"] == ["<#{edge}>"]
+      assert [%{path: [{"", path, _}]}] = SipServer.Location.ETS.fetch("bob")
+      assert to_string(path) == edge
+    end
+
+    test "outbound: one binding for each reg-id, found again by it, and its flow (RFC 5626 §6)" do
+      bob = Phone.start("bob", :tcp)
+
+      line =
+        &"Supported: outbound\nContact: <sip:bob@#{&1}>;reg-id=#{&2};+sip.instance=\"<urn:uuid:1>\""
+
+      assert register(bob, line.("192.0.2.4", 1)).headers.require == ["outbound"]
+      register(bob, line.("192.0.2.5", 2))
+
+      assert [{"sip:bob@192.0.2.5", _}, {"sip:bob@192.0.2.9", _}] =
+               Enum.sort(contacts(register(bob, line.("192.0.2.9", 1))))
+
+      assert [%{flow: %Sippet.Flow{} = flow, protocol: :tcp}, %{flow: flow}] =
+               SipServer.Location.ETS.fetch("bob")
+
+      # The bindings go with the connection.
+      stop_supervised!(bob.id)
+      eventually(fn -> SipServer.Location.ETS.fetch("bob") == [] end)
+      assert flow.connection > 0
+    end
+  end
+
+  describe "calls" do
+    test "from UDP to a browser, which is only reached by its flow, and back within the call" do
+      [alice, bob] = [Phone.start("alice", :udp), Phone.start("bob", :ws)]
+      register(alice)
+      register(bob)
+      {uac, uas, _target} = call(alice, bob)
+      # Both sides are in the route set, each with its token.
+      assert [%{host: host, userinfo: _}, %{userinfo: _}] =
+               for({_name, uri, _} <- uac.route_set, do: uri)
+
+      assert host == host()
+
+      {bye, _uas} = Dialog.bye(uas, via: vias(bob))
+      :ok = Sippet.send(bob.stack, %{bye | target: {:ws, host(), 8080}})
+      {bye, _key} = await(alice, :request, :bye)
+      assert Map.get(bye.headers, :route) == nil
+      answer(alice, bye, 200)
+      await(bob, :response, 200)
+    end
+
+    test "from a browser to TCP" do
+      [bob, carol] = [Phone.start("bob", :ws), Phone.start("carol", :tcp)]
+      register(carol)
+      {uac, _uas, target} = call(bob, carol)
+      {bye, _uac} = Dialog.bye(uac, via: vias(bob))
+      :ok = Sippet.send(bob.stack, %{bye | target: target})
+      {bye, _key} = await(carol, :request, :bye)
+      answer(carol, bye, 200)
+      await(bob, :response, 200)
+    end
+
+    test "rings at both phones of a user, and stops at the one when the other has it" do
+      [alice, desk, mobile] = [
+        Phone.start("alice", :udp),
+        Phone.start("bob", :udp),
+        Phone.start("bob", :tcp)
+      ]
+
+      for phone <- [desk, mobile], do: register(phone)
+      :ok = Sippet.send(alice.stack, Phone.invite(alice, "bob"))
+      {at_desk, _key} = await(desk, :request, :invite)
+      {at_mobile, _key} = await(mobile, :request, :invite)
+      # What is for the server goes no further (§22.3).
+      refute Message.has_header?(at_desk, :proxy_authorization)
+      answer(mobile, at_mobile, 180)
+      await(alice, :response, 180)
+      answer(desk, at_desk, 200)
+      await(alice, :response, 200)
+      {cancel, _key} = await(mobile, :request, :cancel)
+      answer(mobile, cancel, 200)
+      answer(mobile, at_mobile, 487)
+    end
+
+    test "what may not be forwarded is told why" do
+      [alice, bob] = [Phone.start("alice", :udp), Phone.start("bob", :udp)]
+
+      for {phone, options, fields, status_code, sentence} <- [
+            {alice, [uri: "sip:bob@example.com"], "", 480, "the user is not registered anywhere"},
+            {alice, [uri: "sip:nobody@example.com"], "", 404, "this user is not known here"},
+            {bob, [uri: "sip:carol@example.com", from: "alice@example.com"], "", 403,
+             "From is another user than the credentials"},
+            {bob, [uri: "sip:x@chicago.com", from: "eve@evil.org"], "", 403,
+             "neither From nor Request-URI is of a domain of this server"},
+            {alice, [uri: "sip:bob@example.com"], "Proxy-Require: foo", 420,
+             "extensions that are not supported: foo"},
+            {alice, [uri: "sip:bob@example.com", tagged: true],
+             "Route: <sip:forged@#{host()}:5060;lr>", 403, "a Route that is not of this server"}
+          ] do
+        request = request(phone, "MESSAGE", options, fields)
+        request = if options[:tagged], do: with_to_tag(request), else: request
+        response = ask(phone, request)
+        assert {status(response), reason(response)} == {status_code, sentence}
+      end
+    end
+
+    test "a server elsewhere may call users of this one" do
+      [trunk, bob] = [Phone.start("trunk", :udp), Phone.start("bob", :udp)]
+      register(bob)
+
+      message =
+        request(trunk, "MESSAGE", [uri: "sip:bob@example.com", from: "dave@chicago.com"], "")
+
+      :ok = Sippet.send(trunk.stack, message)
+      {message, _key} = await(bob, :request, :message)
+      answer(bob, message, 202)
+      await(trunk, :response, 202)
+    end
+
+    test "OPTIONS to the server, and one that has no hop left, are answered" do
+      alice = Phone.start("alice", :udp)
+      assert "INVITE" in ask(alice, request(alice, "OPTIONS", [])).headers.allow
+
+      options =
+        Message.put_header(
+          request(alice, "OPTIONS", uri: "sip:bob@chicago.com"),
+          :max_forwards,
+          0
+        )
+
+      assert status(ask(alice, options)) == 200
+    end
+  end
+
+  defp with_to_tag(request) do
+    {name, uri, _parameters} = request.headers.to
+    Message.put_header(request, :to, {name, uri, %{"tag" => "1"}})
+  end
+
+  test "at a shutdown a call that rings is still answered, and no other begins" do
+    [alice, bob] = [Phone.start("alice", :udp), Phone.start("bob", :udp)]
+    register(bob)
+    :ok = Sippet.send(alice.stack, Phone.invite(alice, "bob"))
+    {rung, _key} = await(bob, :request, :invite)
+    stopping = Task.async(fn -> Supervisor.stop(SipServer, :shutdown) end)
+    eventually(fn -> Sippet.info(:sip_server).state == :draining end)
+
+    {:ok, refused} = Sippet.request(alice.stack, request(alice, "OPTIONS", []))
+    assert status(refused) == 503
+    answer(bob, rung, 486)
+    await(alice, :response, 486)
+    Task.await(stopping)
+  end
+
+  test "a configuration that is wrong says what is" do
+    good = [domains: ["a"], transports: [udp: 5060], users: "users.txt"]
+
+    for name <- [:domains, :transports, :users] do
+      assert_raise ArgumentError, ~r/#{name}/, fn ->
+        SipServer.start_link(Keyword.delete(good, name))
+      end
+    end
+
+    assert_raise ArgumentError, ~r/:sctp/, fn ->
+      SipServer.start_link(Keyword.put(good, :transports, sctp: 5060))
+    end
+
+    assert_raise ArgumentError, ~r/:ports/, fn -> SipServer.start_link([ports: 1] ++ good) end
+  end
+
+  defp eventually(condition, tries \\ 300) do
+    cond do
+      condition.() -> :ok
+      tries == 0 -> flunk("it did not come true")
+      true -> Process.sleep(10) && eventually(condition, tries - 1)
+    end
+  end
+end

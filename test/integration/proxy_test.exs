@@ -1,0 +1,307 @@
+defmodule Sippet.Integration.ProxyTest do
+  # A proxy between peers made of sockets and text: what it writes is read by string functions.
+  use ExUnit.Case, async: true
+
+  import Sippet.Test.Wire, only: [field: 2, fields: 2, follow_up: 2, follow_up: 3, to_tag: 1]
+
+  alias Sippet.{Proxy, Test, Transport}
+  alias Sippet.Test.{Peer, StreamPeer, Wire}
+
+  # A proxy of biloxi.com on UDP and TCP; `contacts` are where bob is to be found.
+  defp start(contacts, options \\ []) do
+    stack = Test.Stack.start([core: nil, udp: [[]], tcp: [[]]] ++ options)
+    [udp, tcp] = Transport.list(stack)
+    {_ip, udp_port} = udp.address
+    {_ip, tcp_port} = tcp.address
+
+    proxy =
+      Proxy.new!(
+        interfaces: [udp: {"127.0.0.1", udp_port}, tcp: {"127.0.0.1", tcp_port}],
+        domains: ["biloxi.com"]
+      )
+
+    server = :"#{stack}_proxy"
+    start_supervised!({Proxy.Server, name: server, stack: stack, proxy: proxy})
+
+    lookup = fn
+      %{userinfo: "bob"} -> contacts
+      _other -> nil
+    end
+
+    Test.Proxy.core(stack, server, proxy, lookup)
+    %{stack: stack, server: server, udp: udp.address, tcp: tcp.address}
+  end
+
+  defp contact(peer, parameters \\ ""), do: "sip:bob@#{Peer.authority(peer)}#{parameters}"
+
+  defp invite(peer, options \\ []) do
+    Wire.request("INVITE", peer, [uri: "sip:bob@biloxi.com"] ++ options)
+  end
+
+  # What the caller gets of this method: everything but a 100.
+  defp expect_final(peer, start), do: Peer.await(peer, start)
+
+  defp sessions(context),
+    do: Registry.count(Module.concat(context.server, "Registry"))
+
+  test "a call rings at two phones, one takes it, the other is cancelled; ACK and BYE go through" do
+    [alice, desk, mobile] = for _ <- 1..3, do: Peer.open()
+    context = start([contact(desk), contact(mobile)])
+    invite = invite(alice)
+    Peer.send(alice, context.udp, invite)
+
+    {at_desk, from} = Peer.receive_from(desk)
+    assert String.starts_with?(at_desk, "INVITE #{contact(desk)} SIP/2.0\r\n")
+    assert field(at_desk, "Max-Forwards") == "69"
+    assert [ours, theirs] = fields(at_desk, "Via")
+    assert ours =~ ~r/^SIP\/2\.0\/UDP 127\.0\.0\.1:#{elem(context.udp, 1)};.*branch=z9hG4bK/
+    assert theirs =~ "SIP/2.0/UDP #{Peer.authority(alice)}"
+    at_mobile = Peer.expect(mobile, "INVITE #{contact(mobile)} ")
+
+    Peer.send(desk, from, Wire.response(at_desk, "180 Ringing", to_tag: "desk"))
+    ringing = expect_final(alice, "SIP/2.0 180")
+    assert to_tag(ringing) == "desk"
+    assert [_only_hers] = fields(ringing, "Via")
+    Peer.send(mobile, from, Wire.response(at_mobile, "180 Ringing", to_tag: "mobile"))
+    assert to_tag(expect_final(alice, "SIP/2.0 180")) == "mobile"
+
+    [route] = fields(at_desk, "Record-Route")
+
+    ok =
+      Wire.response(at_desk, "200 OK",
+        to_tag: "desk",
+        fields: ["Record-Route: #{route}", "Contact: <#{contact(desk)}>"]
+      )
+
+    Peer.send(desk, from, ok)
+    answer = expect_final(alice, "SIP/2.0 200")
+    assert field(answer, "Record-Route") == route
+
+    cancel = Peer.expect(mobile, "CANCEL #{contact(mobile)} ")
+    assert hd(fields(cancel, "Via")) == hd(fields(at_mobile, "Via"))
+    Peer.send(mobile, from, Wire.response(cancel, "200 OK"))
+    Peer.send(mobile, from, Wire.response(at_mobile, "487 Request Terminated", to_tag: "mobile"))
+    Peer.expect(mobile, "ACK #{contact(mobile)} ")
+
+    ack =
+      follow_up("ACK", invite,
+        to: field(answer, "To"),
+        via: "SIP/2.0/UDP #{Peer.authority(alice)};branch=z9hG4bKack1;rport"
+      )
+      |> String.replace("ACK sip:bob@biloxi.com ", "ACK #{contact(desk)} ")
+      |> String.replace("\r\nMax-Forwards", "\r\nRoute: #{route}\r\nMax-Forwards")
+
+    Peer.send(alice, context.udp, ack)
+    at_desk = Peer.expect(desk, "ACK #{contact(desk)} ")
+    assert fields(at_desk, "Route") == []
+    # The same ACK once more has the same branch (§16.11).
+    Peer.send(alice, context.udp, ack)
+    assert fields(Peer.expect(desk, "ACK "), "Via") == fields(at_desk, "Via")
+
+    bye =
+      ack
+      |> String.replace("ACK ", "BYE ")
+      |> String.replace(" ACK\r\n", " BYE\r\n")
+      |> String.replace("z9hG4bKack1", "z9hG4bKbye1")
+
+    Peer.send(alice, context.udp, bye)
+    at_desk = Peer.expect(desk, "BYE #{contact(desk)} ")
+    Peer.send(desk, from, Wire.response(at_desk, "200 OK"))
+    assert expect_final(alice, "SIP/2.0 200") =~ "CSeq: 1 BYE"
+    # Neither the 487 nor anything else has come.
+    Peer.refute_any(alice, 50)
+    Test.Stack.eventually(fn -> sessions(context) == 0 end)
+  end
+
+  test "a CANCEL of the caller goes to every phone, and the INVITE ends with their 487" do
+    [alice, desk, mobile] = for _ <- 1..3, do: Peer.open()
+    context = start([contact(desk), contact(mobile)])
+    invite = invite(alice)
+    Peer.send(alice, context.udp, invite)
+
+    rung =
+      for phone <- [desk, mobile] do
+        {request, from} = Peer.receive_from(phone)
+        Peer.send(phone, from, Wire.response(request, "180 Ringing", to_tag: "x"))
+        expect_final(alice, "SIP/2.0 180")
+        {phone, request, from}
+      end
+
+    Peer.send(alice, context.udp, follow_up("CANCEL", invite))
+    assert expect_final(alice, "SIP/2.0 200") =~ "CSeq: 1 CANCEL"
+
+    for {phone, request, from} <- rung do
+      cancel = Peer.expect(phone, "CANCEL ")
+      Peer.send(phone, from, Wire.response(cancel, "200 OK"))
+      Peer.send(phone, from, Wire.response(request, "487 Request Terminated", to_tag: "x"))
+      Peer.expect(phone, "ACK ")
+    end
+
+    assert expect_final(alice, "SIP/2.0 487") =~ "CSeq: 1 INVITE"
+    Test.Stack.eventually(fn -> sessions(context) == 0 end)
+  end
+
+  test "a 2xx of a fork further on is forwarded when its request has long ended here (RFC 6026)" do
+    [alice, phone] = for _ <- 1..2, do: Peer.open()
+    context = start([contact(phone)])
+    Peer.send(alice, context.udp, invite(alice))
+    {request, from} = Peer.receive_from(phone)
+    Peer.send(phone, from, Wire.response(request, "200 OK", to_tag: "one"))
+    assert to_tag(expect_final(alice, "SIP/2.0 200")) == "one"
+    Test.Stack.eventually(fn -> sessions(context) == 0 end)
+    Peer.send(phone, from, Wire.response(request, "200 OK", to_tag: "two"))
+    assert to_tag(expect_final(alice, "SIP/2.0 200")) == "two"
+    # And one that nobody has acknowledged yet, again.
+    Peer.send(phone, from, Wire.response(request, "200 OK", to_tag: "one"))
+    assert to_tag(expect_final(alice, "SIP/2.0 200")) == "one"
+  end
+
+  test "a call from UDP to TCP has both sides in Record-Route, and requests within it go both ways (RFC 5658)" do
+    alice = Peer.open()
+    listener = StreamPeer.listen()
+    context = start(["sip:bob@127.0.0.1:#{listener.port};transport=tcp"])
+    invite = invite(alice)
+    Peer.send(alice, context.udp, invite)
+    bob = StreamPeer.accept(listener)
+    at_bob = StreamPeer.expect(bob, "INVITE sip:bob@127.0.0.1:#{listener.port};transport=tcp ")
+    {_ip, udp_port} = context.udp
+    {_ip, tcp_port} = context.tcp
+    assert hd(fields(at_bob, "Via")) =~ "SIP/2.0/TCP 127.0.0.1:#{tcp_port};"
+
+    routes = at_bob |> fields("Record-Route") |> Enum.flat_map(&String.split(&1, ", "))
+
+    assert routes == [
+             "<sip:127.0.0.1:#{tcp_port};transport=tcp;lr>",
+             "<sip:127.0.0.1:#{udp_port};lr>"
+           ]
+
+    record_route = for route <- routes, do: "Record-Route: #{route}"
+    contact = "Contact: <sip:bob@127.0.0.1:#{listener.port};transport=tcp>"
+
+    StreamPeer.send(
+      bob,
+      Wire.response(at_bob, "200 OK", to_tag: "bob", fields: record_route ++ [contact])
+    )
+
+    ok = expect_final(alice, "SIP/2.0 200")
+
+    # She has them the other way round (§12.1.2): first the one that faces her.
+    ack =
+      follow_up("ACK", invite,
+        to: field(ok, "To"),
+        via: "SIP/2.0/UDP #{Peer.authority(alice)};branch=z9hG4bKa;rport"
+      )
+      |> String.replace(
+        "ACK sip:bob@biloxi.com ",
+        "ACK sip:bob@127.0.0.1:#{listener.port};transport=tcp "
+      )
+      |> String.replace(
+        "\r\nMax-Forwards",
+        "\r\nRoute: #{routes |> Enum.reverse() |> Enum.join(", ")}\r\nMax-Forwards"
+      )
+
+    Peer.send(alice, context.udp, ack)
+
+    assert fields(
+             StreamPeer.expect(bob, "ACK sip:bob@127.0.0.1:#{listener.port};transport=tcp "),
+             "Route"
+           ) == []
+
+    bye =
+      Wire.request("BYE", nil,
+        uri: "sip:peer@#{Peer.authority(alice)}",
+        via: "SIP/2.0/TCP 127.0.0.1:#{listener.port};branch=z9hG4bKb",
+        to_tag: "alice",
+        fields: ["Route: #{Enum.join(routes, ", ")}"]
+      )
+
+    StreamPeer.send(bob, bye)
+    {at_alice, from} = Peer.receive_from(alice)
+    assert String.starts_with?(at_alice, "BYE sip:peer@#{Peer.authority(alice)} ")
+    assert hd(fields(at_alice, "Via")) =~ "SIP/2.0/UDP 127.0.0.1:#{udp_port};"
+    Peer.send(alice, from, Wire.response(at_alice, "200 OK"))
+    StreamPeer.expect(bob, "SIP/2.0 200")
+  end
+
+  test "a phone that cannot be connected to does not keep the other one from ringing; alone it is a 500 that says why" do
+    alice = Peer.open()
+    phone = Peer.open()
+    listener = StreamPeer.listen()
+    :gen_tcp.close(listener.socket)
+    nobody = "sip:bob@127.0.0.1:#{listener.port};transport=tcp"
+
+    context = start([nobody, contact(phone)])
+    Peer.send(alice, context.udp, invite(alice))
+    {request, from} = Peer.receive_from(phone)
+    Peer.send(phone, from, Wire.response(request, "486 Busy Here", to_tag: "x"))
+    expect_final(alice, "SIP/2.0 486")
+
+    context = start([nobody])
+    Peer.send(alice, context.udp, invite(alice))
+
+    assert field(expect_final(alice, "SIP/2.0 500"), "Warning") =~
+             ~r/^399 127\.0\.0\.1:\d+ "the next hop cannot be reached"$/
+  end
+
+  test "requests that are not forwarded are refused, and an OPTIONS without hops is answered" do
+    alice = Peer.open()
+    context = start([])
+
+    for {method, uri, fields, expected} <- [
+          {"INVITE", "sip:bob@biloxi.com", [], "SIP/2.0 480"},
+          {"INVITE", "sip:nobody@biloxi.com", [], "SIP/2.0 404"},
+          {"MESSAGE", "tel:+12015550123", [], "SIP/2.0 416"},
+          {"MESSAGE", "sip:bob@biloxi.com", ["Proxy-Require: foo"], "SIP/2.0 420"},
+          {"MESSAGE", "sip:bob@biloxi.com", ["Max-Breadth: 0"], "SIP/2.0 440"}
+        ] do
+      Peer.send(alice, context.udp, Wire.request(method, alice, uri: uri, fields: fields))
+      assert field(expect_final(alice, expected), "Warning") =~ ~r/^399 /
+    end
+
+    no_hops =
+      &String.replace(
+        Wire.request(&1, alice, uri: "sip:x@chicago.com"),
+        "Max-Forwards: 70",
+        "Max-Forwards: 0"
+      )
+
+    Peer.send(alice, context.udp, no_hops.("OPTIONS"))
+    expect_final(alice, "SIP/2.0 200")
+    Peer.send(alice, context.udp, no_hops.("MESSAGE"))
+    expect_final(alice, "SIP/2.0 483")
+
+    no_tag =
+      Regex.replace(
+        ~r/^(From: [^;]*);tag=.*\r$/m,
+        Wire.request("MESSAGE", alice, uri: "sip:bob@biloxi.com"),
+        "\\1\r"
+      )
+
+    Peer.send(alice, context.udp, no_tag)
+    expect_final(alice, "SIP/2.0 400")
+    assert sessions(context) == 0
+  end
+
+  test "a request that the proxy sends to itself unchanged is a loop (§16.3)" do
+    alice = Peer.open()
+    context = start([])
+    {_ip, port} = context.udp
+    uri = "sip:bob@127.0.0.1:#{port}"
+    proxy = Proxy.new!(interfaces: [udp: {"127.0.0.1", port}])
+    start_supervised!({Proxy.Server, name: :looping_proxy, stack: context.stack, proxy: proxy})
+    Test.Proxy.core(context.stack, :looping_proxy, proxy, fn _uri -> [uri] end)
+    Peer.send(alice, context.udp, Wire.request("MESSAGE", alice, uri: uri))
+    assert field(expect_final(alice, "SIP/2.0 482"), "Warning") =~ "was here before"
+  end
+
+  test "the processes end with the stack" do
+    [alice, phone] = for _ <- 1..2, do: Peer.open()
+    context = start([contact(phone)])
+    Peer.send(alice, context.udp, invite(alice))
+    Peer.receive_from(phone)
+    # One for the INVITE's key and one for its branch.
+    Test.Stack.eventually(fn -> sessions(context) == 2 end)
+    stop_supervised!({Sippet, context.stack})
+    Test.Stack.eventually(fn -> sessions(context) == 0 end)
+  end
+end
