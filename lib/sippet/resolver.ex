@@ -151,6 +151,10 @@ defmodule Sippet.Resolver do
 
   # A transport of 1.x takes any host.
   defp families(%Transport{address: nil}), do: [:inet, :inet6]
+
+  # Nor does it matter to whoever goes through a proxy.
+  defp families(%Transport{proxy: proxy}) when proxy != nil, do: [:inet, :inet6]
+
   defp families(%Transport{address: {ip, _port}}), do: [Sippet.Resolver.Name.family(ip)]
 
   @doc false

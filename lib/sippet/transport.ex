@@ -34,7 +34,7 @@ defmodule Sippet.Transport do
   alias Sippet.Transport.Table
 
   @enforce_keys [:id, :sippet, :module, :handle, :protocol, :reliable, :address, :pid]
-  defstruct @enforce_keys ++ [force_rport: false, connections: false, alias: false]
+  defstruct @enforce_keys ++ [force_rport: false, connections: false, alias: false, proxy: nil]
 
   @typedoc """
   A transport of a stack.
@@ -49,6 +49,8 @@ defmodule Sippet.Transport do
     * `force_rport` - responses go to the source port of a request, whether it asks for that or not (RFC 3581)
     * `connections` - it has connections: its module has `c:connect/3`
     * `alias` - its requests ask for RFC 5923: `alias` in their Via
+    * `proxy` - nil, or that it makes them through a proxy, to addresses of either family. With `:remote` to names too, which
+      are resolved at the far end: `c:connect/3` then has `{name, port}` for an address, and no resolver is asked
   """
   @type t :: %__MODULE__{
           id: non_neg_integer,
@@ -61,7 +63,8 @@ defmodule Sippet.Transport do
           pid: pid,
           force_rport: boolean,
           connections: boolean,
-          alias: boolean
+          alias: boolean,
+          proxy: nil | :local | :remote
         }
 
   @typedoc "What the transport's module needs to send: a socket, a process ..."
@@ -126,7 +129,7 @@ defmodule Sippet.Transport do
   @doc """
   Makes a transport of the stack known. It is forgotten when its process ends.
 
-  `attributes` are `:module`, `:handle`, `:protocol`, `:reliable`, `:address`, `:force_rport`, `:alias` of `t:t/0`, and
+  `attributes` are `:module`, `:handle`, `:protocol`, `:reliable`, `:address`, `:force_rport`, `:alias`, `:proxy` of `t:t/0`, and
 
     * `:key` - what makes it the same transport when it is started again: it then keeps its `id`, so that flows stay good.
       Default: protocol and address.

@@ -18,6 +18,7 @@ defmodule Sippet.TransportError do
     * `:too_many_connections` - the transport, or the peer's network, has as many connections as it may
     * `{:websocket_refused, status_code}` - the server has answered the request for a WebSocket with this status code of HTTP
     * `:websocket_handshake` - what the server has answered opens no WebSocket of SIP (RFC 6455 §4.1, RFC 7118 §4.1)
+    * `{:proxy, reason}` - the proxy of the transport has not made the connection, see `t:proxy_error/0`
     * `{:tls_alert, name}` - the handshake failed; the names are those of `:ssl`
     * `{:wrong_certificate, names}` - the peer's certificate is for these SIP domains, and not for the one asked for
       (RFC 5922)
@@ -38,6 +39,7 @@ defmodule Sippet.TransportError do
           | :too_many_connections
           | {:websocket_refused, 100..599}
           | :websocket_handshake
+          | {:proxy, proxy_error}
           | {:tls_alert, atom}
           | {:wrong_certificate, [String.t()]}
           | :no_trusted_certificates
@@ -54,6 +56,26 @@ defmodule Sippet.TransportError do
   """
   @type credentials_error ::
           {:certificate | :key | :trusted_certificates, file :: Path.t() | nil, reason :: atom}
+
+  @typedoc """
+  Why there is no way through a proxy.
+
+    * `:authentication` - it wants credentials and was given none, or others (RFC 1929, RFC 9110 §15.5.8)
+    * `{:socks5, reply}` - it has refused, or the peer is out of its reach: 1 to 255, of which RFC 1928 §6 names 1 to 8
+    * `{:http, status_code}` - the same in words of HTTP
+    * `:malformed` - what it has answered is not of its protocol
+    * `:timeout` - it has not answered within `:connect_timeout`
+    * `:connection_closed` - it has closed the connection
+    * anything else - a reason of the operating system for which it cannot be reached: `:econnrefused`, `:nxdomain` ...
+  """
+  @type proxy_error ::
+          :authentication
+          | {:socks5, 1..255}
+          | {:http, 100..599}
+          | :malformed
+          | :timeout
+          | :connection_closed
+          | :inet.posix()
 
   @type t :: %__MODULE__{
           reason: reason,
@@ -100,6 +122,7 @@ defmodule Sippet.TransportError do
   defp describe(:too_many_connections), do: "there are as many connections as there may be"
   defp describe({:websocket_refused, status_code}), do: "no WebSocket, but HTTP #{status_code}"
   defp describe(:websocket_handshake), do: "the answer opens no WebSocket of SIP"
+  defp describe({:proxy, reason}), do: "the proxy: #{describe_proxy(reason)}"
   defp describe({:tls_alert, name}), do: "TLS alert #{name}"
   defp describe(:no_trusted_certificates), do: "there are no trusted certificates"
 
@@ -119,6 +142,27 @@ defmodule Sippet.TransportError do
 
   defp describe(reason) when is_atom(reason), do: posix(reason)
   defp describe(reason), do: inspect(reason)
+
+  # RFC 1928 §6.
+  @socks5_replies %{
+    1 => "general failure",
+    2 => "not allowed by its rules",
+    3 => "network unreachable",
+    4 => "host unreachable",
+    5 => "connection refused",
+    6 => "TTL expired",
+    7 => "command not supported",
+    8 => "address type not supported"
+  }
+
+  defp describe_proxy(:authentication), do: "it wants other credentials"
+  defp describe_proxy(:malformed), do: "its answer is not of its protocol"
+  defp describe_proxy({:http, status_code}), do: "it refuses with HTTP #{status_code}"
+
+  defp describe_proxy({:socks5, reply}),
+    do: "it refuses with #{reply} (#{Map.get(@socks5_replies, reply, "unassigned")})"
+
+  defp describe_proxy(reason), do: describe(reason)
 
   defp describe_file(:not_found), do: "is missing"
   defp describe_file(:malformed), do: "cannot be read"

@@ -9,11 +9,11 @@ defmodule Sippet.Integration.AliasTest do
   alias Sippet.Test.{Certificates, StreamPeer, Wire}
   alias Sippet.Transports.TLS
 
-  # Where nobody listens: a connection to there cannot be made.
+  # Where nobody listens, as long as the test runs: a connection to there cannot be made.
   defp closed_port do
-    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, port} = :inet.port(socket)
-    :gen_tcp.close(socket)
+    {:ok, socket} = :socket.open(:inet, :stream, :tcp)
+    :ok = :socket.bind(socket, %{family: :inet, addr: {127, 0, 0, 1}, port: 0})
+    {:ok, %{port: port}} = :socket.sockname(socket)
     port
   end
 

@@ -97,14 +97,22 @@ defmodule Sippet.Integration.FlowTokenTest do
 
     test "never leads to who comes after it, from the same address to the same port" do
       stack = stack(:tcp)
-      {request, peer} = came(stack, :tcp, nil)
+      # Where no other test takes the port meanwhile.
+      from = {127, 0, 0, 79}
+      peer = StreamPeer.connect(address(stack), from: from)
+      StreamPeer.send(peer, Wire.request("OPTIONS", peer, protocol: "TCP"))
+      request = received(stack)
       token = Flow.to_token(stack, request.source)
       # Away at once, so that its port may be taken again.
       :ok = :inet.setopts(peer.socket, linger: {true, 0})
       StreamPeer.close(peer)
-      assert_receive {^stack, :flow_closed, _flow, _reason}
+      assert_receive {^stack, :flow_closed, _flow, _reason}, 5_000
 
-      other = StreamPeer.connect(address(stack), socket: [port: peer.port, reuseaddr: true])
+      other =
+        StreamPeer.connect(address(stack),
+          from: from,
+          socket: [port: peer.port, reuseaddr: true]
+        )
 
       assert other.port == peer.port
       StreamPeer.send(other, Wire.request("OPTIONS", other, protocol: "TCP"))
@@ -116,7 +124,7 @@ defmodule Sippet.Integration.FlowTokenTest do
 
     test "has failed when its transport is started again, on the same port" do
       stack = start(udp: [], flow_token_key: @key)
-      {:ok, first} = TCP.start_link(name: stack, port: 0, address: "127.0.0.1")
+      {:ok, first} = TCP.start_link(name: stack, port: 0, address: "127.0.0.78")
       {_ip, port} = address(stack)
       {request, _peer} = came(stack, :tcp, nil)
       token = Flow.to_token(stack, request.source)
@@ -124,7 +132,7 @@ defmodule Sippet.Integration.FlowTokenTest do
       eventually(fn -> Sippet.Transport.list(stack) == [] end)
       assert failed?(Flow.from_token(stack, token))
 
-      {:ok, _second} = TCP.start_link(name: stack, port: port, address: "127.0.0.1")
+      {:ok, _second} = TCP.start_link(name: stack, port: port, address: "127.0.0.78")
       assert failed?(Flow.from_token(stack, token))
     end
 
@@ -147,7 +155,8 @@ defmodule Sippet.Integration.FlowTokenTest do
   describe "the token of a flow over UDP" do
     test "is good after a restart on the same port, with the same key" do
       stack = start(udp: [], flow_token_key: @key)
-      first = start_udp(stack, [])
+      # Where no other test takes the port meanwhile.
+      first = start_udp(stack, address: "127.0.0.77")
       {_ip, port} = address(stack)
       {request, peer} = came(stack, :udp, {127, 0, 0, 1})
       token = Flow.to_token(stack, request.source)
@@ -157,7 +166,7 @@ defmodule Sippet.Integration.FlowTokenTest do
       eventually(fn -> Sippet.Transport.list(stack) == [] end)
       assert failed?(Flow.from_token(stack, token))
 
-      start_udp(stack, port: port)
+      start_udp(stack, address: "127.0.0.77", port: port)
       assert {:ok, flow} = Flow.from_token(stack, token)
       assert flow.remote == {peer.ip, peer.port}
     end

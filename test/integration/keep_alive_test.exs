@@ -65,7 +65,7 @@ defmodule Sippet.Integration.KeepAliveTest do
         begin = now()
         assert :ok = Sippet.keep_alive(stack, flow, interval: 50, pong_timeout: 200)
         take_ping(peer)
-        assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}, 5_000
+        assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}
         assert now() - begin >= 240
         StreamPeer.assert_closed(peer)
         assert info(stack).counters.keep_alive_failures == 1
@@ -82,7 +82,7 @@ defmodule Sippet.Integration.KeepAliveTest do
         assert :ok = Sippet.keep_alive(stack, flow)
         [%{pid: pid}] = Sippet.Transport.list(stack)
         Supervisor.stop(pid, :shutdown)
-        assert_receive {^stack, :flow_closed, ^flow, :shutdown}, 5_000
+        assert_receive {^stack, :flow_closed, ^flow, :shutdown}
         refute_receive {^stack, :flow_closed, _flow, _reason}, 50
       end
     end
@@ -118,11 +118,11 @@ defmodule Sippet.Integration.KeepAliveTest do
 
     test "is not a message: who only talks has to answer, too (§4.4.1)", context do
       %{stack: stack, peer: peer, flow: flow} = context
-      assert :ok = Sippet.keep_alive(stack, flow, interval: 50, pong_timeout: 300)
+      assert :ok = Sippet.keep_alive(stack, flow, interval: 50, pong_timeout: 2_000)
       take_ping(peer)
       StreamPeer.send(peer, Wire.request("OPTIONS", peer, protocol: "TCP"))
       assert_receive {^stack, :request, _request, _key}
-      assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}, 5_000
+      assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}
     end
 
     test "that is late behind a message under way counts, none behind it does not (§4.4.1)",
@@ -145,7 +145,7 @@ defmodule Sippet.Integration.KeepAliveTest do
         if n == 1 do
           refute_received {^stack, :flow_closed, _flow, _reason}
         else
-          assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}, 5_000
+          assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}
         end
       end
     end
@@ -162,10 +162,10 @@ defmodule Sippet.Integration.KeepAliveTest do
     test "that comes unasked changes nothing", context do
       %{stack: stack, peer: peer, flow: flow} = context
       StreamPeer.send(peer, "\r\n")
-      assert :ok = Sippet.keep_alive(stack, flow, interval: 50, pong_timeout: 200)
+      assert :ok = Sippet.keep_alive(stack, flow, interval: 50, pong_timeout: 1_000)
       StreamPeer.send(peer, "\r\n")
       take_ping(peer)
-      assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}, 5_000
+      assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}
     end
   end
 
@@ -212,7 +212,7 @@ defmodule Sippet.Integration.KeepAliveTest do
           id
         end
 
-      assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}, 5_000
+      assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}
       assert now() - begin >= 5 * 79
       assert length(Enum.uniq(ids)) == 1
       Peer.refute_any(peer, 100)
@@ -226,7 +226,7 @@ defmodule Sippet.Integration.KeepAliveTest do
       bind(stack, peer, take_binding(peer), {{192, 0, 2, 1}, 5060})
       refute_received {^stack, :flow_closed, _flow, _reason}
       bind(stack, peer, take_binding(peer), {{192, 0, 2, 1}, 5061})
-      assert_receive {^stack, :flow_closed, ^flow, :mapped_address_changed}, 5_000
+      assert_receive {^stack, :flow_closed, ^flow, :mapped_address_changed}
       Peer.refute_any(peer, 100)
     end
 
@@ -241,7 +241,7 @@ defmodule Sippet.Integration.KeepAliveTest do
         <<0x0111::16, 8::16, @cookie::32, id::binary, 9::16, 4::16, 0::16, 4, 0>>
       )
 
-      assert_receive {^stack, :flow_closed, ^flow, {:stun_error, 400}}, 5_000
+      assert_receive {^stack, :flow_closed, ^flow, {:stun_error, 400}}
     end
 
     test "is not answered for by others, by other transactions or by half an answer", context do
@@ -254,7 +254,7 @@ defmodule Sippet.Integration.KeepAliveTest do
       Peer.send(peer, address(stack), <<0x0101::16, 0::16, @cookie::32, id::binary>>)
       Peer.send(peer, address(stack), <<0x0101::16, 4::16, @cookie::32, id::binary>>)
 
-      assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}, 5_000
+      assert_receive {^stack, :flow_closed, ^flow, :keep_alive_timeout}
       # The one without an address is an answer that says nothing.
       eventually(fn -> info(stack).counters.stun_dropped == 4 end)
       assert info(stack).counters.binding_responses == 0
@@ -281,7 +281,7 @@ defmodule Sippet.Integration.KeepAliveTest do
       take_binding(peer)
       [%{pid: pid}] = Sippet.Transport.list(stack)
       GenServer.stop(pid, :shutdown)
-      assert_receive {^stack, :flow_closed, ^flow, :shutdown}, 5_000
+      assert_receive {^stack, :flow_closed, ^flow, :shutdown}
     end
   end
 

@@ -7,6 +7,8 @@ defmodule Sippet.Integration.ProxyTest do
   alias Sippet.{Proxy, Test, Transport}
   alias Sippet.Test.{Peer, StreamPeer, Wire}
 
+  @deadline_ms 10_000
+
   # A proxy of biloxi.com on UDP and TCP; `contacts` are where bob is to be found.
   defp start(contacts, options \\ []) do
     stack = Test.Stack.start([core: nil, udp: [[]], tcp: [[]]] ++ options)
@@ -24,7 +26,7 @@ defmodule Sippet.Integration.ProxyTest do
     start_supervised!({Proxy.Server, name: server, stack: stack, proxy: proxy})
 
     lookup = fn
-      %{userinfo: "bob"} -> contacts
+      %{userinfo: "bob"} -> if is_function(contacts), do: contacts.(), else: contacts
       _other -> nil
     end
 
@@ -38,8 +40,10 @@ defmodule Sippet.Integration.ProxyTest do
     Wire.request("INVITE", peer, [uri: "sip:bob@biloxi.com"] ++ options)
   end
 
-  # What the caller gets of this method: everything but a 100.
-  defp expect_final(peer, start), do: Peer.await(peer, start)
+  # On a slow machine there are repetitions, and a 100, in between.
+  defp await(peer, start), do: Peer.await(peer, start, @deadline_ms)
+
+  defp receive_from(peer), do: Peer.receive_from(peer, @deadline_ms)
 
   defp sessions(context),
     do: Registry.count(Module.concat(context.server, "Registry"))
@@ -50,20 +54,20 @@ defmodule Sippet.Integration.ProxyTest do
     invite = invite(alice)
     Peer.send(alice, context.udp, invite)
 
-    {at_desk, from} = Peer.receive_from(desk)
+    {at_desk, from} = receive_from(desk)
     assert String.starts_with?(at_desk, "INVITE #{contact(desk)} SIP/2.0\r\n")
     assert field(at_desk, "Max-Forwards") == "69"
     assert [ours, theirs] = fields(at_desk, "Via")
     assert ours =~ ~r/^SIP\/2\.0\/UDP 127\.0\.0\.1:#{elem(context.udp, 1)};.*branch=z9hG4bK/
     assert theirs =~ "SIP/2.0/UDP #{Peer.authority(alice)}"
-    at_mobile = Peer.expect(mobile, "INVITE #{contact(mobile)} ")
+    at_mobile = await(mobile, "INVITE #{contact(mobile)} ")
 
     Peer.send(desk, from, Wire.response(at_desk, "180 Ringing", to_tag: "desk"))
-    ringing = expect_final(alice, "SIP/2.0 180")
+    ringing = await(alice, "SIP/2.0 180")
     assert to_tag(ringing) == "desk"
     assert [_only_hers] = fields(ringing, "Via")
     Peer.send(mobile, from, Wire.response(at_mobile, "180 Ringing", to_tag: "mobile"))
-    assert to_tag(expect_final(alice, "SIP/2.0 180")) == "mobile"
+    assert to_tag(await(alice, "SIP/2.0 180")) == "mobile"
 
     [route] = fields(at_desk, "Record-Route")
 
@@ -74,14 +78,14 @@ defmodule Sippet.Integration.ProxyTest do
       )
 
     Peer.send(desk, from, ok)
-    answer = expect_final(alice, "SIP/2.0 200")
+    answer = await(alice, "SIP/2.0 200")
     assert field(answer, "Record-Route") == route
 
-    cancel = Peer.expect(mobile, "CANCEL #{contact(mobile)} ")
+    cancel = await(mobile, "CANCEL #{contact(mobile)} ")
     assert hd(fields(cancel, "Via")) == hd(fields(at_mobile, "Via"))
     Peer.send(mobile, from, Wire.response(cancel, "200 OK"))
     Peer.send(mobile, from, Wire.response(at_mobile, "487 Request Terminated", to_tag: "mobile"))
-    Peer.expect(mobile, "ACK #{contact(mobile)} ")
+    await(mobile, "ACK #{contact(mobile)} ")
 
     ack =
       follow_up("ACK", invite,
@@ -92,11 +96,11 @@ defmodule Sippet.Integration.ProxyTest do
       |> String.replace("\r\nMax-Forwards", "\r\nRoute: #{route}\r\nMax-Forwards")
 
     Peer.send(alice, context.udp, ack)
-    at_desk = Peer.expect(desk, "ACK #{contact(desk)} ")
+    at_desk = await(desk, "ACK #{contact(desk)} ")
     assert fields(at_desk, "Route") == []
     # The same ACK once more has the same branch (§16.11).
     Peer.send(alice, context.udp, ack)
-    assert fields(Peer.expect(desk, "ACK "), "Via") == fields(at_desk, "Via")
+    assert fields(await(desk, "ACK "), "Via") == fields(at_desk, "Via")
 
     bye =
       ack
@@ -105,12 +109,12 @@ defmodule Sippet.Integration.ProxyTest do
       |> String.replace("z9hG4bKack1", "z9hG4bKbye1")
 
     Peer.send(alice, context.udp, bye)
-    at_desk = Peer.expect(desk, "BYE #{contact(desk)} ")
+    at_desk = await(desk, "BYE #{contact(desk)} ")
     Peer.send(desk, from, Wire.response(at_desk, "200 OK"))
-    assert expect_final(alice, "SIP/2.0 200") =~ "CSeq: 1 BYE"
+    assert await(alice, "SIP/2.0 200") =~ "CSeq: 1 BYE"
     # Neither the 487 nor anything else has come.
     Peer.refute_any(alice, 50)
-    Test.Stack.eventually(fn -> sessions(context) == 0 end)
+    Test.Stack.eventually(@deadline_ms, fn -> sessions(context) == 0 end)
   end
 
   test "a CANCEL of the caller goes to every phone, and the INVITE ends with their 487" do
@@ -121,39 +125,81 @@ defmodule Sippet.Integration.ProxyTest do
 
     rung =
       for phone <- [desk, mobile] do
-        {request, from} = Peer.receive_from(phone)
+        {request, from} = receive_from(phone)
         Peer.send(phone, from, Wire.response(request, "180 Ringing", to_tag: "x"))
-        expect_final(alice, "SIP/2.0 180")
+        await(alice, "SIP/2.0 180")
         {phone, request, from}
       end
 
     Peer.send(alice, context.udp, follow_up("CANCEL", invite))
-    assert expect_final(alice, "SIP/2.0 200") =~ "CSeq: 1 CANCEL"
+    assert await(alice, "SIP/2.0 200") =~ "CSeq: 1 CANCEL"
 
     for {phone, request, from} <- rung do
-      cancel = Peer.expect(phone, "CANCEL ")
+      cancel = await(phone, "CANCEL ")
       Peer.send(phone, from, Wire.response(cancel, "200 OK"))
       Peer.send(phone, from, Wire.response(request, "487 Request Terminated", to_tag: "x"))
-      Peer.expect(phone, "ACK ")
+      await(phone, "ACK ")
     end
 
-    assert expect_final(alice, "SIP/2.0 487") =~ "CSeq: 1 INVITE"
-    Test.Stack.eventually(fn -> sessions(context) == 0 end)
+    assert await(alice, "SIP/2.0 487") =~ "CSeq: 1 INVITE"
+    Test.Stack.eventually(@deadline_ms, fn -> sessions(context) == 0 end)
+  end
+
+  test "a CANCEL that comes while the targets are looked up cancels what is sent then" do
+    [alice, phone] = for _ <- 1..2, do: Peer.open()
+    test = self()
+
+    context =
+      start(fn ->
+        send(test, {:looking, self()})
+
+        receive do
+          :found -> [contact(phone)]
+        end
+      end)
+
+    invite = invite(alice)
+    Peer.send(alice, context.udp, invite)
+    assert_receive {:looking, callback}, 5_000
+    Peer.send(alice, context.udp, follow_up("CANCEL", invite))
+    assert await(alice, "SIP/2.0 200") =~ "CSeq: 1 CANCEL"
+    send(callback, :found)
+
+    {request, from} = receive_from(phone)
+    Peer.send(phone, from, Wire.response(request, "180 Ringing", to_tag: "x"))
+    cancel = await(phone, "CANCEL ")
+    Peer.send(phone, from, Wire.response(cancel, "200 OK"))
+    Peer.send(phone, from, Wire.response(request, "487 Request Terminated", to_tag: "x"))
+    await(alice, "SIP/2.0 487")
+  end
+
+  test "a server is started with a name, a stack and a proxy" do
+    proxy = Proxy.new!(interfaces: [udp: {"127.0.0.1", 5060}])
+
+    for {options, name} <- [
+          {[stack: :s, proxy: proxy], ":name"},
+          {[name: :n, proxy: proxy], ":stack"},
+          {[name: :n, stack: :s], ":proxy"},
+          {[name: :n, stack: :s, proxy: proxy, other: 1], ":other"}
+        ] do
+      error = assert_raise ArgumentError, fn -> Proxy.Server.start_link(options) end
+      assert Exception.message(error) =~ name
+    end
   end
 
   test "a 2xx of a fork further on is forwarded when its request has long ended here (RFC 6026)" do
     [alice, phone] = for _ <- 1..2, do: Peer.open()
     context = start([contact(phone)])
     Peer.send(alice, context.udp, invite(alice))
-    {request, from} = Peer.receive_from(phone)
+    {request, from} = receive_from(phone)
     Peer.send(phone, from, Wire.response(request, "200 OK", to_tag: "one"))
-    assert to_tag(expect_final(alice, "SIP/2.0 200")) == "one"
-    Test.Stack.eventually(fn -> sessions(context) == 0 end)
+    assert to_tag(await(alice, "SIP/2.0 200")) == "one"
+    Test.Stack.eventually(@deadline_ms, fn -> sessions(context) == 0 end)
     Peer.send(phone, from, Wire.response(request, "200 OK", to_tag: "two"))
-    assert to_tag(expect_final(alice, "SIP/2.0 200")) == "two"
+    assert to_tag(await(alice, "SIP/2.0 200")) == "two"
     # And one that nobody has acknowledged yet, again.
     Peer.send(phone, from, Wire.response(request, "200 OK", to_tag: "one"))
-    assert to_tag(expect_final(alice, "SIP/2.0 200")) == "one"
+    assert to_tag(await(alice, "SIP/2.0 200")) == "one"
   end
 
   test "a call from UDP to TCP has both sides in Record-Route, and requests within it go both ways (RFC 5658)" do
@@ -162,8 +208,15 @@ defmodule Sippet.Integration.ProxyTest do
     context = start(["sip:bob@127.0.0.1:#{listener.port};transport=tcp"])
     invite = invite(alice)
     Peer.send(alice, context.udp, invite)
-    bob = StreamPeer.accept(listener)
-    at_bob = StreamPeer.expect(bob, "INVITE sip:bob@127.0.0.1:#{listener.port};transport=tcp ")
+    bob = StreamPeer.accept(listener, @deadline_ms)
+
+    at_bob =
+      StreamPeer.expect(
+        bob,
+        "INVITE sip:bob@127.0.0.1:#{listener.port};transport=tcp ",
+        @deadline_ms
+      )
+
     {_ip, udp_port} = context.udp
     {_ip, tcp_port} = context.tcp
     assert hd(fields(at_bob, "Via")) =~ "SIP/2.0/TCP 127.0.0.1:#{tcp_port};"
@@ -183,7 +236,7 @@ defmodule Sippet.Integration.ProxyTest do
       Wire.response(at_bob, "200 OK", to_tag: "bob", fields: record_route ++ [contact])
     )
 
-    ok = expect_final(alice, "SIP/2.0 200")
+    ok = await(alice, "SIP/2.0 200")
 
     # She has them the other way round (§12.1.2): first the one that faces her.
     ack =
@@ -203,7 +256,11 @@ defmodule Sippet.Integration.ProxyTest do
     Peer.send(alice, context.udp, ack)
 
     assert fields(
-             StreamPeer.expect(bob, "ACK sip:bob@127.0.0.1:#{listener.port};transport=tcp "),
+             StreamPeer.expect(
+               bob,
+               "ACK sip:bob@127.0.0.1:#{listener.port};transport=tcp ",
+               @deadline_ms
+             ),
              "Route"
            ) == []
 
@@ -216,11 +273,11 @@ defmodule Sippet.Integration.ProxyTest do
       )
 
     StreamPeer.send(bob, bye)
-    {at_alice, from} = Peer.receive_from(alice)
+    {at_alice, from} = receive_from(alice)
     assert String.starts_with?(at_alice, "BYE sip:peer@#{Peer.authority(alice)} ")
     assert hd(fields(at_alice, "Via")) =~ "SIP/2.0/UDP 127.0.0.1:#{udp_port};"
     Peer.send(alice, from, Wire.response(at_alice, "200 OK"))
-    StreamPeer.expect(bob, "SIP/2.0 200")
+    StreamPeer.expect(bob, "SIP/2.0 200", @deadline_ms)
   end
 
   test "a phone that cannot be connected to does not keep the other one from ringing; alone it is a 500 that says why" do
@@ -232,14 +289,14 @@ defmodule Sippet.Integration.ProxyTest do
 
     context = start([nobody, contact(phone)])
     Peer.send(alice, context.udp, invite(alice))
-    {request, from} = Peer.receive_from(phone)
+    {request, from} = receive_from(phone)
     Peer.send(phone, from, Wire.response(request, "486 Busy Here", to_tag: "x"))
-    expect_final(alice, "SIP/2.0 486")
+    await(alice, "SIP/2.0 486")
 
     context = start([nobody])
     Peer.send(alice, context.udp, invite(alice))
 
-    assert field(expect_final(alice, "SIP/2.0 500"), "Warning") =~
+    assert field(await(alice, "SIP/2.0 500"), "Warning") =~
              ~r/^399 127\.0\.0\.1:\d+ "the next hop cannot be reached"$/
   end
 
@@ -255,7 +312,7 @@ defmodule Sippet.Integration.ProxyTest do
           {"MESSAGE", "sip:bob@biloxi.com", ["Max-Breadth: 0"], "SIP/2.0 440"}
         ] do
       Peer.send(alice, context.udp, Wire.request(method, alice, uri: uri, fields: fields))
-      assert field(expect_final(alice, expected), "Warning") =~ ~r/^399 /
+      assert field(await(alice, expected), "Warning") =~ ~r/^399 /
     end
 
     no_hops =
@@ -266,9 +323,9 @@ defmodule Sippet.Integration.ProxyTest do
       )
 
     Peer.send(alice, context.udp, no_hops.("OPTIONS"))
-    expect_final(alice, "SIP/2.0 200")
+    await(alice, "SIP/2.0 200")
     Peer.send(alice, context.udp, no_hops.("MESSAGE"))
-    expect_final(alice, "SIP/2.0 483")
+    await(alice, "SIP/2.0 483")
 
     no_tag =
       Regex.replace(
@@ -278,7 +335,7 @@ defmodule Sippet.Integration.ProxyTest do
       )
 
     Peer.send(alice, context.udp, no_tag)
-    expect_final(alice, "SIP/2.0 400")
+    await(alice, "SIP/2.0 400")
     assert sessions(context) == 0
   end
 
@@ -291,17 +348,17 @@ defmodule Sippet.Integration.ProxyTest do
     start_supervised!({Proxy.Server, name: :looping_proxy, stack: context.stack, proxy: proxy})
     Test.Proxy.core(context.stack, :looping_proxy, proxy, fn _uri -> [uri] end)
     Peer.send(alice, context.udp, Wire.request("MESSAGE", alice, uri: uri))
-    assert field(expect_final(alice, "SIP/2.0 482"), "Warning") =~ "was here before"
+    assert field(await(alice, "SIP/2.0 482"), "Warning") =~ "was here before"
   end
 
   test "the processes end with the stack" do
     [alice, phone] = for _ <- 1..2, do: Peer.open()
     context = start([contact(phone)])
     Peer.send(alice, context.udp, invite(alice))
-    Peer.receive_from(phone)
+    receive_from(phone)
     # One for the INVITE's key and one for its branch.
-    Test.Stack.eventually(fn -> sessions(context) == 2 end)
+    Test.Stack.eventually(@deadline_ms, fn -> sessions(context) == 2 end)
     stop_supervised!({Sippet, context.stack})
-    Test.Stack.eventually(fn -> sessions(context) == 0 end)
+    Test.Stack.eventually(@deadline_ms, fn -> sessions(context) == 0 end)
   end
 end

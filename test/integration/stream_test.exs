@@ -153,6 +153,25 @@ defmodule Sippet.Integration.StreamTest do
         assert_receive {^stack, :response, %{start_line: %{status_code: 200}}, ^key}
       end
 
+      test "an IPv6 address is a destination as any other, and asks for a transport of IPv6",
+           context do
+        stack = stack(context, [], address: {"::1", :inet6})
+        six = [ip: {0, 0, 0, 0, 0, 0, 0, 1}, socket: [:inet6]]
+        listener = StreamPeer.listen(six ++ [tls: context.listen, ws: context.ws])
+        request = outgoing(:options, listener, %{context | host: "::1"})
+        task = Task.async(fn -> Sippet.send(stack, request) end)
+        peer = StreamPeer.accept(listener)
+        assert :ok = Task.await(task)
+        StreamPeer.send(peer, response(StreamPeer.expect(peer, "OPTIONS "), "200 OK"))
+        assert_receive {^stack, :response, %{start_line: %{status_code: 200}}, _key}
+
+        assert {:error, %TransportError{reason: :no_transport}} =
+                 Sippet.send(
+                   stack(context),
+                   outgoing(:options, listener, %{context | host: "::1"})
+                 )
+      end
+
       test "requests to one destination share a connection, also while it is made (§18)",
            context do
         stack = stack(context)
@@ -387,7 +406,6 @@ defmodule Sippet.Integration.StreamTest do
         assert_receive {^stack, :flow_closed, ^flow, :send_queue_full}
       end
 
-      # The system, which is told the same time, looks at the next of its probes, a second later, and calls it closed.
       test "a peer that does not read loses its connection", context do
         stack = stack(context, [], send_queue_bytes: 65_536, send_timeout: 2_000)
         peer = connect(stack, context, socket: [recbuf: 4_096])
@@ -567,7 +585,7 @@ defmodule Sippet.Integration.StreamTest do
 
   defp side(:tls, %{server: server, client: client}) do
     # An address has to be in the certificate of the peer.
-    peers = Certificates.chains(server: [ip: <<127, 0, 0, 1>>])
+    peers = Certificates.chains(server: [ip: <<127, 0, 0, 1>>, ip: <<0::120, 1>>])
 
     [
       protocol: :tls,

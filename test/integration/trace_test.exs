@@ -43,7 +43,7 @@ defmodule Sippet.Integration.TraceTest do
         do: Peer.send(peer, address, request),
         else: StreamPeer.send(peer, request)
 
-      assert_receive {^stack, :request, received, _key}, 2_000
+      assert_receive {^stack, :request, received, _key}
       :ok = Sippet.send(stack, Message.to_response(received, 200))
       answer = module.expect(peer, "SIP/2.0 200 ")
 
@@ -113,7 +113,7 @@ defmodule Sippet.Integration.TraceTest do
     peer = StreamPeer.connect(Stack.address(stack))
     request = request("MESSAGE", peer, protocol: "TCP", body: String.duplicate("x", 100_000))
     StreamPeer.send(peer, request)
-    assert_receive {^stack, :request, _, _}, 2_000
+    assert_receive {^stack, :request, _, _}
     eventually(fn -> Trace.events(trace) != [] end)
     assert [%{truncated: true, bytes: bytes, data: data, method: :message}] = Trace.events(trace)
     assert {bytes, data} == {byte_size(request), binary_part(request, 0, 65_536)}

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 mix compile
 export COMPILED=1
 failed=0
-for name in sipp sipsak openssl kamailio javascript nsd tshark; do
+for name in sipp sipsak openssl kamailio javascript proxies nsd tshark; do
   bash "test/interop/$name.sh" || {
     failed=1
     echo "FAILED  -    test/interop/$name.sh"

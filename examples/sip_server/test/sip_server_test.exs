@@ -224,6 +224,23 @@ defmodule SipServerTest do
       answer(mobile, at_mobile, 487)
     end
 
+    test "the contact with the higher q rings first; a q that is none counts as 1" do
+      [alice, first, second] = [
+        Phone.start("alice", :udp),
+        Phone.start("bob", :udp),
+        Phone.start("bob", :udp)
+      ]
+
+      register(second, "Contact: <#{contact(second)}>;q=0.3")
+      register(first, "Contact: <#{contact(first)}>;q=1e999")
+      :ok = Sippet.send(alice.stack, Phone.invite(alice, "bob"))
+      {request, _key} = await(first, :request, :invite)
+      answer(first, request, 486)
+      {request, _key} = await(second, :request, :invite)
+      answer(second, request, 603)
+      await(alice, :response, 603)
+    end
+
     test "what may not be forwarded is told why" do
       [alice, bob] = [Phone.start("alice", :udp), Phone.start("bob", :udp)]
 

@@ -24,7 +24,7 @@ defmodule Sippet.Trace.SVG do
     # An arrow that leads nowhere needs a column even behind the last participant.
     columns =
       Enum.max([
-        length(ladder.participants) - 1
+        max(length(ladder.participants) - 1, 0)
         | Enum.map(ladder.arrows, &elem(Ladder.span(ladder, &1), 1))
       ])
 

@@ -115,7 +115,9 @@ defmodule Sippet.Transport.Connection do
       {:ok, socket, codec, rest} ->
         Connections.count(shared.table, :connected)
         names = Alias.names(socket, :connected, shared.table)
-        opened(%{state | socket: socket, codec: codec, names: names}, nil, rest)
+        remote = source(state.remote, socket)
+        state = %{state | socket: socket, codec: codec, names: names, remote: remote}
+        opened(state, nil, rest)
 
       {:error, reason} ->
         Connections.count(shared.table, :connect_failures)
@@ -127,8 +129,8 @@ defmodule Sippet.Transport.Connection do
   def handle_info({:ssl, _tls, data}, state), do: receive_bytes(data, state)
   def handle_info({:tcp_passive, _port}, state), do: activate(state)
   def handle_info({:ssl_passive, _tls}, state), do: activate(state)
-  def handle_info({:tcp_closed, _port}, state), do: close(state, :closed)
-  def handle_info({:ssl_closed, _tls}, state), do: close(state, :closed)
+  def handle_info({:tcp_closed, _port}, state), do: closed(state)
+  def handle_info({:ssl_closed, _tls}, state), do: closed(state)
   def handle_info({:tcp_error, _port, reason}, state), do: close(state, reason)
   def handle_info({:ssl_error, _tls, reason}, state), do: close(state, Handshake.reason(reason))
 
@@ -196,6 +198,17 @@ defmodule Sippet.Transport.Connection do
   def handle_info(:farewell, state), do: close(state, :broken)
   def handle_info(_other, state), do: {:noreply, state}
 
+  # Of a peer that is known by its name alone, messages come from the proxy's address.
+  defp source({ip, _port} = remote, _socket) when is_tuple(ip), do: remote
+
+  defp source({_name, port}, socket) do
+    case Socket.peer(socket) do
+      {:ok, address} -> address
+      # Gone again.
+      {:error, _reason} -> {{0, 0, 0, 0}, port}
+    end
+  end
+
   # The application was asked for a page and has answered.
   defp failure(:http_request), do: :http_requests
   defp failure(_reason), do: :handshake_failures
@@ -214,7 +227,7 @@ defmodule Sippet.Transport.Connection do
     if state.key, do: :ets.insert_new(table, {{:to, state.key}, state.number})
 
     for {:manager, manager} <- :ets.lookup(table, :manager),
-        do: send(manager, {:open, self(), state.number})
+        do: send(manager, {:open, self(), state.number, state.remote})
 
     now = now()
     state = keep_deadline(%{state | active_ms: now, heard_ms: now}, deadline)
@@ -393,6 +406,8 @@ defmodule Sippet.Transport.Connection do
   end
 
   defp write(messages, state) do
+    began = now()
+
     case send_all(messages, state) do
       {:ok, size} ->
         state = remember(messages, %{state | active_ms: now(), used: not state.broken})
@@ -402,7 +417,9 @@ defmodule Sippet.Transport.Connection do
           else: {:noreply, state}
 
       {:error, reason} ->
-        slow_or_closed(%{state | unsent: messages}, reason)
+        # The system has the same patience with a peer (TCP_USER_TIMEOUT), and on a busy machine loses it first.
+        waited? = now() - began >= state.shared.options.send_timeout
+        slow_or_closed(%{state | unsent: messages}, if(waited?, do: :timeout, else: reason))
     end
   end
 
@@ -434,7 +451,18 @@ defmodule Sippet.Transport.Connection do
       )
 
   defp slow_or_closed(state, :timeout), do: slow(state, :send_timeout)
-  defp slow_or_closed(state, _reason), do: close(state, :closed)
+  defp slow_or_closed(state, _reason), do: closed(state)
+
+  # By the peer, or by the system since the peer did not read, which is known where the queue was full.
+  defp closed(%{shared: %{table: table}, number: number} = state) do
+    case :ets.lookup(table, number) do
+      [{_number, _pid, _left, overflows, _remote, _key}] when overflows > 0 ->
+        slow(state, :send_queue_full)
+
+      _none_or_forgotten ->
+        close(state, :closed)
+    end
+  end
 
   defp slow(state, why) do
     Connections.count(state.shared.table, :slow_readers)

@@ -17,7 +17,7 @@ defmodule Sippet.Transport.Connections do
   alias Sippet.Routing.Responses
   alias Sippet.Telemetry.Report
   alias Sippet.Transaction.Delivery
-  alias Sippet.Transport.{Attachment, Connection, Identity}
+  alias Sippet.Transport.{Attachment, Connection, Identity, Proxy}
 
   @counters [
     :accepted,
@@ -55,7 +55,7 @@ defmodule Sippet.Transport.Connections do
   @typedoc "What connections to one destination share: its address, and for TLS the name that was verified."
   @type key :: Transport.remote() | {Transport.remote(), String.t()} | nil
 
-  # connections: by pid, %{number, remote, key, waiting}, waiting being :open or who waits for it to be.
+  # connections: by pid, %{number, remote, network, key, waiting}, waiting being :open or who waits for it to be.
   @enforce_keys [:shared, :attachment]
   defstruct @enforce_keys ++ [connections: %{}, connecting: %{}, peers: %{}]
 
@@ -277,7 +277,8 @@ defmodule Sippet.Transport.Connections do
       protocol: shared.protocol,
       reliable: true,
       address: shared.address,
-      alias: Map.get(shared.options, :alias, false)
+      alias: Map.get(shared.options, :alias, false),
+      proxy: Proxy.resolve(shared.options.proxy)
     ]
   end
 
@@ -303,15 +304,16 @@ defmodule Sippet.Transport.Connections do
 
   defp watch(state, pid, entry) do
     Process.monitor(pid)
+    network = network(entry.remote)
 
     %{
       state
-      | connections: Map.put(state.connections, pid, entry),
-        peers: Map.update(state.peers, network(entry.remote), 1, &(&1 + 1))
+      | connections: Map.put(state.connections, pid, Map.put(entry, :network, network)),
+        peers: Map.update(state.peers, network, 1, &(&1 + 1))
     }
   end
 
-  @doc "Whom the limit of connections per peer is for: an IPv4 address, the /64 of an IPv6 one."
+  @doc "Whom the limit of connections per peer is for: an IPv4 address, the /64 of an IPv6 one, a name."
   @spec network(Transport.remote()) :: tuple
   def network({{a, b, c, d, _, _, _, _}, _port}), do: {a, b, c, d, :"64"}
   def network({ip, _port}), do: ip
@@ -343,7 +345,14 @@ defmodule Sippet.Transport.Connections do
   def handle_call(:shared, _from, state), do: {:reply, state.shared, state}
 
   @impl true
-  def handle_cast({:redirect, remote, name, data, transaction}, state) do
+  def handle_cast({:redirect, remote, name, data, transaction}, %{shared: shared} = state) do
+    if Proxy.resolve(shared.options.proxy) == :remote,
+      # Behind a name the address is that of the proxy.
+      do: {:noreply, report(state, transaction, :connection_closed)},
+      else: redirect(state, remote, name, data, transaction)
+  end
+
+  defp redirect(state, remote, name, data, transaction) do
     count(state.shared.table, :redirected_responses)
     {:noreply, await(state, remote, name, {:redirect, remote, data, transaction})}
   end
@@ -428,10 +437,10 @@ defmodule Sippet.Transport.Connections do
   end
 
   @impl true
-  def handle_info({:open, pid, number}, state) do
+  def handle_info({:open, pid, number, remote}, state) do
     case state.connections do
-      %{^pid => %{waiting: waiting, key: key}} when is_list(waiting) ->
-        state = put_in(state.connections[pid].waiting, :open)
+      %{^pid => %{waiting: waiting, key: key} = entry} when is_list(waiting) ->
+        state = put_in(state.connections[pid], %{entry | waiting: :open, remote: remote})
         state = %{state | connecting: Map.delete(state.connecting, key)}
         {:noreply, waiting |> Enum.reverse() |> Enum.reduce(state, &done(&2, number, &1))}
 
@@ -461,7 +470,7 @@ defmodule Sippet.Transport.Connections do
   defp ended(%{shared: shared} = state, pid, entry, reason) do
     # It has done so itself unless it was killed.
     Connection.forget(shared.table, entry.number, entry.key)
-    network = network(entry.remote)
+    %{network: network} = entry
 
     peers =
       case state.peers do

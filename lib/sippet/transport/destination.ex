@@ -181,6 +181,9 @@ defmodule Sippet.Transport.Destination do
         # It resolves by itself.
         {:ok, message, transport, 0, {host, port}}
 
+      [%Transport{proxy: :remote} = transport | _] ->
+        reach_name(message, transport, host, port, host)
+
       transports ->
         case address_of(transports, host) do
           {:ok, _ip} when transports == [] ->
@@ -221,10 +224,13 @@ defmodule Sippet.Transport.Destination do
       %Transport{module: Transport.Process} = transport ->
         {:ok, request, transport, 0, {question.host, port(question, protocol)}}
 
+      %Transport{proxy: :remote} = transport ->
+        reach_name(request, transport, question.host, port(question, protocol), question.domain)
+
       transport ->
         case address_of(List.wrap(transport), question.host) do
           {:ok, ip} ->
-            if transport != nil and family(transport) == family(ip),
+            if transport != nil and reaches?(transport, ip),
               do: reach(request, question, transport, ip),
               else: of_address(request, question, transports, ip)
 
@@ -281,7 +287,7 @@ defmodule Sippet.Transport.Destination do
 
   # As of RFC 3263 §4.1: what the URI names, else all that it allows; the families have to agree.
   defp takes?(%Transport{protocol: protocol} = transport, question, ip) do
-    family(transport) == family(ip) and
+    reaches?(transport, ip) and
       case question do
         %Question{transport: nil, secure: secure} -> not secure or Service.secure?(protocol)
         %Question{transport: wanted, secure: true} -> protocol == Service.secured(wanted)
@@ -294,6 +300,24 @@ defmodule Sippet.Transport.Destination do
     do: Sim.Transport.resolve(transport.handle, host)
 
   defp address_of(_transports, host), do: Name.literal(host)
+
+  # The far end of the proxy resolves, and the resolver is not asked. `domain` is whose name a certificate has to bear.
+  defp reach_name(message, transport, host, port, domain) do
+    with {:ok, far} <- far(host),
+         {:ok, connection} <- connect(transport, {far, port}, domain) do
+      {:ok, message, transport, connection, {far, port}}
+    else
+      {:error, reason} -> error(reason, transport.protocol, host, port)
+    end
+  end
+
+  defp far(host) do
+    case {Name.literal(host), Name.normalise(host)} do
+      {{:ok, ip}, _} -> {:ok, ip}
+      {:error, {:ok, name}} -> if Name.invalid?(name), do: {:error, :nxdomain}, else: {:ok, name}
+      {:error, :error} -> {:error, :bad_name}
+    end
+  end
 
   # RFC 3263. Whoever resolves by itself is left out: the message goes to an address.
   defp locate(stack, message, protocol, question) do
@@ -336,12 +360,12 @@ defmodule Sippet.Transport.Destination do
   def available?(stack, %Target{transport: protocol, address: address}) do
     stack
     |> Transport.by_protocol(protocol)
-    |> Enum.any?(&(&1.module != Transport.Process and family(&1) == family(address)))
+    |> Enum.any?(&(&1.module != Transport.Process and reaches?(&1, address)))
   end
 
   # `host` is the one whose name a certificate has to bear.
   defp settle_address(transports, protocol, ip, port, host) do
-    with %Transport{} = transport <- Enum.find(transports, &(family(&1) == family(ip))),
+    with %Transport{} = transport <- Enum.find(transports, &reaches?(&1, ip)),
          {:ok, connection} <- connect(transport, {ip, port}, host) do
       {:ok, transport, connection, {ip, port}}
     else
@@ -354,6 +378,10 @@ defmodule Sippet.Transport.Destination do
     do: transport.module.connect(transport.handle, remote, host)
 
   defp connect(_transport, _remote, _host), do: {:ok, 0}
+
+  # Through a proxy either family.
+  defp reaches?(%Transport{proxy: proxy}, _ip) when proxy != nil, do: true
+  defp reaches?(transport, ip), do: family(transport) == family(ip)
 
   defp family(%Transport{address: {ip, _port}}), do: family(ip)
   defp family(%Transport{address: nil}), do: :inet

@@ -4,7 +4,7 @@ defmodule Sippet.Transport.Handshake do
   @moduledoc false
 
   alias Sippet.{Stack, Transport}
-  alias Sippet.Transport.{Codec, Credentials, Identity, Socket}
+  alias Sippet.Transport.{Codec, Credentials, Identity, Proxy, Socket}
 
   @doc """
   A connection that was accepted, its codec, and what has come behind the handshakes.
@@ -39,16 +39,15 @@ defmodule Sippet.Transport.Handshake do
   @doc """
   A connection to a peer, who for TLS has to be `host`: by RFC 5922 §7, for WebSocket by the rules of HTTPS (RFC 9110 §4.3.4).
 
-  `:connect_timeout` is for all of it.
+  `:connect_timeout` is for all of it, a proxy's part included.
   """
-  @spec connect({:inet.ip_address(), :inet.port_number()}, String.t(), Stack.t(), map) ::
+  @spec connect(Transport.remote(), String.t(), Stack.t(), map) ::
           {:ok, Socket.t(), Codec.t(), binary} | {:error, term}
-  def connect({ip, port} = remote, host, stack, %{options: options} = shared) do
+  def connect(remote, host, stack, %{options: options} = shared) do
     deadline = now() + options.connect_timeout
     context = context(remote, host, stack, deadline, shared)
 
-    with {:ok, port} <-
-           :gen_tcp.connect(ip, port, socket_options(shared), options.connect_timeout),
+    with {:ok, port} <- open(remote, deadline, shared),
          {:ok, socket} <- secure(port, host, deadline, shared),
          {:ok, codec, rest} <- shared.codec.connect(socket, context),
          do: {:ok, socket, codec, rest}
@@ -57,11 +56,11 @@ defmodule Sippet.Transport.Handshake do
   defp now, do: System.monotonic_time(:millisecond)
   defp left(deadline), do: max(deadline - now(), 0)
 
-  # From the address that the transport is bound to, if it is a certain one.
-  defp socket_options(%{address: {ip, _port}, options: options}) do
-    bound = if ip in [{0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}], do: [], else: Socket.bound(ip)
-    bound ++ Socket.options(ip, options)
-  end
+  defp open({ip, port}, deadline, %{address: {bound, _port}, options: %{proxy: nil} = options}),
+    do: :gen_tcp.connect(ip, port, Socket.connect_options(ip, bound, options), left(deadline))
+
+  defp open(remote, deadline, %{address: {bound, _port}, options: %{proxy: proxy} = options}),
+    do: Proxy.connect(proxy, remote, bound, options, deadline)
 
   defp secure(socket, _host, _deadline, %{tls: false}), do: {:ok, {socket, nil}}
 

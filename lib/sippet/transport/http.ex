@@ -17,7 +17,7 @@ defmodule Sippet.Transport.HTTP do
   @token "[-!#$%&'*+.^_`|~0-9A-Za-z]++"
   @fields "((?:#{@token}:[^\\r\\n\\0]*+\\r\\n)*+)\\r\\n\\z"
   @request_head "\\A(#{@token}) ([!-~]++) HTTP/1\\.([01])\\r\\n" <> @fields
-  @response_head "\\AHTTP/1\\.1 ([0-9]{3})(?: [^\\r\\n\\0]*+)?\\r\\n" <> @fields
+  @response_head "\\AHTTP/1\\.([01]) ([1-5][0-9]{2})(?: [^\\r\\n\\0]*+)?\\r\\n" <> @fields
 
   @type field :: {name :: String.t(), value :: String.t()}
 
@@ -47,14 +47,39 @@ defmodule Sippet.Transport.HTTP do
          do: {:ok, %{request | body: body}, rest}
   end
 
-  @doc "The response of a server: its status code, its fields, and what came behind it."
+  @doc "The response of a server of HTTP/1.1: its status code, its fields, and what came behind it."
   @spec read_response(Socket.t(), integer) ::
           {:ok, 100..599, [field], rest :: binary} | {:error, 400..599 | atom}
   def read_response(socket, deadline) do
     with {:ok, head, rest} <- read_head(socket, "", deadline),
-         [_, status_code, fields] <- Regex.run(regex(@response_head), head) || {:error, 400},
-         {:ok, headers} <- fields(fields),
-         do: {:ok, String.to_integer(status_code), headers, rest}
+         {:ok, version, status_code, headers} <- parse_response(head),
+         do: if(version == 1, do: {:ok, status_code, headers, rest}, else: {:error, 505})
+  end
+
+  @doc "The head of a response, with its empty line: the minor version, the status code, the fields."
+  @spec parse_response(binary) :: {:ok, 0 | 1, 100..599, [field]} | {:error, 400 | 431}
+  def parse_response(head) do
+    with [_, version, status_code, fields] <- Regex.run(regex(@response_head), head),
+         {:ok, headers} <- fields(fields) do
+      {:ok, String.to_integer(version), String.to_integer(status_code), headers}
+    else
+      {:error, status_code} -> {:error, status_code}
+      nil -> {:error, 400}
+    end
+  end
+
+  @doc "The most bytes that a head may have."
+  @spec max_head_bytes() :: pos_integer
+  def max_head_bytes, do: @max_head_bytes
+
+  @doc "`host:port`, IPv6 in brackets; without the port where it is `default_port`."
+  @spec authority({:inet.ip_address() | String.t(), :inet.port_number()}, integer | nil) ::
+          String.t()
+  def authority({host, port}, default_port \\ nil) do
+    host = if is_tuple(host), do: List.to_string(:inet.ntoa(host)), else: host
+    bare = host |> String.trim_leading("[") |> String.trim_trailing("]")
+    host = if String.contains?(bare, ":"), do: "[#{bare}]", else: bare
+    if port == default_port, do: host, else: "#{host}:#{port}"
   end
 
   defp read_head(socket, read, deadline) do

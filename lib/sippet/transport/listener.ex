@@ -11,7 +11,17 @@ defmodule Sippet.Transport.Listener do
   use Supervisor
 
   alias Sippet.TransportError
-  alias Sippet.Transport.{Acceptor, Connections, Credentials, Framer, Options, Socket, WebSocket}
+
+  alias Sippet.Transport.{
+    Acceptor,
+    Connections,
+    Credentials,
+    Framer,
+    Options,
+    Proxy,
+    Socket,
+    WebSocket
+  }
 
   # What processes of connections are given; keys and certificates stay in the table.
   @shared_options [
@@ -26,6 +36,7 @@ defmodule Sippet.Transport.Listener do
     :send_queue_bytes,
     :buffer,
     :recbuf,
+    :proxy,
     # Of a WebSocket.
     :paths,
     :origins,
@@ -57,7 +68,7 @@ defmodule Sippet.Transport.Listener do
         {:buffer, 16_384, :bytes, "bytes that are read at once"},
         {:recbuf, nil, {:optional, :bytes},
          "bytes of receive buffer of the system; by default what the system finds right"}
-      ]
+      ] ++ Proxy.option()
   end
 
   @doc """
@@ -73,12 +84,45 @@ defmodule Sippet.Transport.Listener do
     end
   end
 
+  @doc "The same with TLS: reads what the options name."
+  @spec start_secure_link(module, atom, keyword) :: Supervisor.on_start()
+  def start_secure_link(module, protocol, options) do
+    case Credentials.load(Map.new(options)) do
+      {:ok, credentials} ->
+        check_alias!(options, credentials)
+        start_link(module, protocol, options, credentials)
+
+      {:error, reason} ->
+        {:error, error(reason, protocol, {options[:ip], options[:port]})}
+    end
+  end
+
+  # RFC 5923 §6: who asks for it has to be somebody.
+  defp check_alias!(options, credentials) do
+    if options[:alias] == true and not Credentials.certified?(credentials) do
+      raise ArgumentError,
+            "expected :alias to be false, without a certificate for peers to verify"
+    end
+  end
+
+  @doc "Reads again what the options of one with TLS name."
+  @spec reload(Supervisor.supervisor()) :: :ok | {:error, TransportError.t()}
+  def reload(transport) do
+    %{table: table, protocol: protocol, address: address} = call(transport, :shared)
+
+    with {:error, reason} <- Credentials.reload(table),
+         do: {:error, error(reason, protocol, address)}
+  end
+
+  defp error(reason, protocol, {ip, port}),
+    do: %TransportError{reason: reason, protocol: protocol, address: ip, port: port}
+
   @doc "The specification of a transport under a supervisor."
   @spec child_spec(module, keyword) :: Supervisor.child_spec()
   def child_spec(module, options) do
     %{
       id: {module, options[:name], options[:address], options[:port]},
-      start: {module, :start_link, [options]},
+      start: {module, :start_link, [Proxy.conceal_options(options)]},
       type: :supervisor
     }
   end
@@ -115,28 +159,15 @@ defmodule Sippet.Transport.Listener do
         {:ok, {flags(), children(shared, options.num_acceptors)}}
 
       {:error, reason} ->
-        exit(
-          {:shutdown,
-           %TransportError{
-             reason: reason,
-             protocol: protocol,
-             address: options.ip,
-             port: options.port
-           }}
-        )
+        exit({:shutdown, error(reason, protocol, {options.ip, options.port})})
     end
   end
 
   defp codec(protocol) when protocol in [:ws, :wss], do: WebSocket
   defp codec(_stream), do: Framer
 
-  defp open(options) do
-    :gen_tcp.listen(
-      options.port,
-      [ip: options.ip, reuseaddr: true, backlog: options.backlog] ++
-        Socket.options(options.ip, options)
-    )
-  end
+  defp open(options),
+    do: :gen_tcp.listen(options.port, Socket.listen_options(options.ip, options))
 
   # Where the stack stays away for good the connections process ends, and the transport with it.
   defp flags,

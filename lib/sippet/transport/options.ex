@@ -15,6 +15,7 @@ defmodule Sippet.Transport.Options do
     * `{:one_of, values}`
     * `{:optional, kind}` - or nil
     * `{:as, expected, predicate}` - what a function `&Module.name/1` finds good, in words for who gets it wrong
+    * `{:made, make}` - what a function `&Module.name/1` makes of it, which raises `ArgumentError` itself
   """
   @type schema :: [{atom, default :: term, kind :: term, text :: String.t()}]
 
@@ -53,14 +54,19 @@ defmodule Sippet.Transport.Options do
 
     checked =
       for {name, default, kind, _text} <- schema do
-        value = Keyword.get(options, name, default)
-        check!(name, kind, value)
-        {name, value}
+        {name, checked!(name, kind, Keyword.get(options, name, default))}
       end
 
     ip = ip!(checked[:address])
     _ = Stack.fetch!(checked[:name])
     [ip: ip] ++ checked
+  end
+
+  defp checked!(_name, {:made, make}, value), do: make.(value)
+
+  defp checked!(name, kind, value) do
+    check!(name, kind, value)
+    value
   end
 
   defp check!(_name, :name, nil),

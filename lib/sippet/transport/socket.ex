@@ -17,10 +17,35 @@ defmodule Sippet.Transport.Socket do
   @typedoc "The socket of :gen_tcp, and the one of :ssl above it."
   @type t :: {port, :ssl.sslsocket() | nil}
 
-  @doc "What listening and connected sockets are opened with."
-  @spec options(:inet.ip_address(), map) :: [:gen_tcp.option()]
-  def options(ip, options) do
-    family = if tuple_size(ip) == 8, do: [:inet6, {:ipv6_v6only, true}], else: [:inet]
+  @doc "What a socket that listens is opened with."
+  @spec listen_options(:inet.ip_address(), map) :: [:gen_tcp.option()]
+  def listen_options(ip, options) do
+    # OTP 25 does not take it for a socket that connects.
+    only = if tuple_size(ip) == 8, do: [ipv6_v6only: true], else: []
+    [ip: ip, reuseaddr: true, backlog: options.backlog] ++ only ++ options(ip, options)
+  end
+
+  @doc """
+  What a socket that will be connected to `ip` is opened with: from the address that the transport is bound to, if it is a
+  certain one and of that family.
+  """
+  @spec connect_options(:inet.ip_address(), bound :: :inet.ip_address(), map) ::
+          [:gen_tcp.option()]
+  def connect_options(ip, bound, options) do
+    any? = bound in [{0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}]
+    same? = tuple_size(ip) == tuple_size(bound)
+    if(any? or not same?, do: [], else: bound(bound)) ++ options(ip, options)
+  end
+
+  defp bound(ip) do
+    # IP_BIND_ADDRESS_NO_PORT: the port is chosen when the peer is known, else one that is busy with any peer is none.
+    late = if :os.type() == {:unix, :linux}, do: [{:raw, 0, 24, <<1::32-native>>}], else: []
+    late ++ [ip: ip]
+  end
+
+  # Of both.
+  defp options(ip, options) do
+    family = if tuple_size(ip) == 8, do: [:inet6], else: [:inet]
     recbuf = if options.recbuf, do: [recbuf: options.recbuf], else: []
 
     family ++
@@ -53,13 +78,9 @@ defmodule Sippet.Transport.Socket do
 
   defp system_options(_system, _send_timeout), do: []
 
-  @doc "What a socket that will be connected is bound to an address with."
-  @spec bound(:inet.ip_address()) :: [:gen_tcp.option()]
-  def bound(ip) do
-    # IP_BIND_ADDRESS_NO_PORT: the port is chosen when the peer is known, else one that is busy with any peer is none.
-    late = if :os.type() == {:unix, :linux}, do: [{:raw, 0, 24, <<1::32-native>>}], else: []
-    late ++ [ip: ip]
-  end
+  @doc "The address at the other end."
+  @spec peer(t) :: {:ok, {:inet.ip_address(), :inet.port_number()}} | {:error, term}
+  def peer({port, _tls}), do: :inet.peername(port)
 
   @doc "Hands what comes to the calling process, as messages."
   @spec activate(t) :: :ok | {:error, term}

@@ -76,7 +76,8 @@ defmodule Sippet.Transport.Table do
       pid: pid,
       force_rport: Keyword.get(attributes, :force_rport, false),
       alias: Keyword.get(attributes, :alias, false),
-      connections: Code.ensure_loaded?(module) and function_exported?(module, :connect, 3)
+      connections: Code.ensure_loaded?(module) and function_exported?(module, :connect, 3),
+      proxy: Keyword.get(attributes, :proxy)
     }
 
     Process.monitor(pid)

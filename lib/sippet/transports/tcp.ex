@@ -20,6 +20,26 @@ defmodule Sippet.Transports.TCP do
   When a connection is lost, the transactions of requests that were sent by it and have no answer are told so. The core may be
   told too, by `c:Sippet.Core.flow_closed/2`.
 
+  ## Through a proxy
+
+  With `:proxy` the connections to peers are made through a proxy of SOCKS5 (RFC 1928) or of HTTP, by CONNECT
+  (RFC 9110 §9.3.6); those that peers make are not affected. The option is a keyword list:
+
+    * `:protocol` - `:socks5` or `:http_connect`
+    * `:address`, `:port` - where it is: an address of either family, or a name, which the operating system resolves in the
+      family that the transport is bound in
+    * `:credentials` - `{username, password}` (RFC 1929; Basic, RFC 7617), or a function that returns them, called when the
+      transport starts; default none. No log, no report and no state of a process shows them; SOCKS5 and HTTP send them to the
+      proxy as they are
+    * `:resolve` - `:local`, the default: a name is located by the resolver of the stack, and the proxy gets an address. With
+      `:remote` the proxy gets the name and the port, which is the default one of the protocol where none is written:
+      no resolver is asked, so that there are no NAPTR or SRV records either (RFC 3263)
+
+  Addresses may be of either family, whatever the transport is bound to. `:connect_timeout` is for all of it. Whatever goes
+  wrong up to the proxy's answer is an error of `Sippet.send/2` with the reason `{:proxy, reason}`, see
+  `t:Sippet.TransportError.proxy_error/0`. Messages of a peer that is known by its name alone come from the proxy's address, and
+  with `:remote` a response goes by the connection of its request or not at all. What TLS verifies is the peer behind the proxy.
+
   ## Limits
 
   A peer has `:max_stream_message_ms` of the stack, ten seconds, from its first byte to the last of a message, and as much

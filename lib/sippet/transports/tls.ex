@@ -71,26 +71,8 @@ defmodule Sippet.Transports.TLS do
   for an option that is not known or not of its kind.
   """
   @spec start_link(keyword) :: Supervisor.on_start()
-  def start_link(options) when is_list(options) do
-    options = Options.validate!(options, @schema)
-
-    case Credentials.load(Map.new(options)) do
-      {:ok, credentials} ->
-        if options[:alias] and not Credentials.certified?(credentials) do
-          raise ArgumentError,
-                "expected :alias to be false, without a certificate for peers to verify"
-        end
-
-        Listener.start_link(__MODULE__, :tls, options, credentials)
-
-      {:error, reason} ->
-        error(reason, {options[:ip], options[:port]})
-    end
-  end
-
-  defp error(reason, {ip, port}) do
-    {:error, %TransportError{reason: reason, protocol: :tls, address: ip, port: port}}
-  end
+  def start_link(options) when is_list(options),
+    do: Listener.start_secure_link(__MODULE__, :tls, Options.validate!(options, @schema))
 
   @doc """
   The specification of a transport under a supervisor. Its id holds name, address and port, so that several fit under one
@@ -114,10 +96,7 @@ defmodule Sippet.Transports.TLS do
   `{:error, %Sippet.TransportError{}}`, and all stays as it was.
   """
   @spec reload(server) :: :ok | {:error, TransportError.t()}
-  def reload(server) do
-    %{table: table, address: address} = Listener.call(server, :shared)
-    with {:error, reason} <- Credentials.reload(table), do: error(reason, address)
-  end
+  def reload(server), do: Listener.reload(server)
 
   @impl Sippet.Transport
   defdelegate connect(handle, remote, host), to: Connections

@@ -16,7 +16,7 @@ defmodule Sippet.Transports.WSS do
   @behaviour Sippet.Transport
 
   alias Sippet.TransportError
-  alias Sippet.Transport.{Connections, Credentials, Listener, Options}
+  alias Sippet.Transport.{Connections, Listener, Options}
   alias Sippet.Transport.WebSocket.Settings
 
   @schema Settings.secure_options(443)
@@ -37,18 +37,8 @@ defmodule Sippet.Transports.WSS do
   for an option that is not known or not of its kind.
   """
   @spec start_link(keyword) :: Supervisor.on_start()
-  def start_link(options) when is_list(options) do
-    options = Options.validate!(options, @schema)
-
-    case Credentials.load(Map.new(options)) do
-      {:ok, credentials} -> Listener.start_link(__MODULE__, :wss, options, credentials)
-      {:error, reason} -> error(reason, {options[:ip], options[:port]})
-    end
-  end
-
-  defp error(reason, {ip, port}) do
-    {:error, %TransportError{reason: reason, protocol: :wss, address: ip, port: port}}
-  end
+  def start_link(options) when is_list(options),
+    do: Listener.start_secure_link(__MODULE__, :wss, Options.validate!(options, @schema))
 
   @doc """
   The specification of a transport under a supervisor. Its id holds name, address and port, so that several fit under one
@@ -72,10 +62,7 @@ defmodule Sippet.Transports.WSS do
   `{:error, %Sippet.TransportError{}}`, and all stays as it was.
   """
   @spec reload(server) :: :ok | {:error, TransportError.t()}
-  def reload(server) do
-    %{table: table, address: address} = Listener.call(server, :shared)
-    with {:error, reason} <- Credentials.reload(table), do: error(reason, address)
-  end
+  def reload(server), do: Listener.reload(server)
 
   @impl Sippet.Transport
   defdelegate connect(handle, remote, host), to: Connections

@@ -228,11 +228,10 @@ defmodule SipServer.Core do
     end
   end
 
+  # §25.1: what is no qvalue counts as none.
   defp q(parameters) do
-    case Float.parse(Map.get(parameters, "q", "1")) do
-      {q, ""} when q >= 0 and q <= 1 -> q
-      _malformed -> 1.0
-    end
+    q = Map.get(parameters, "q", "1")
+    if q =~ ~r/\A(0(\.\d{0,3})?|1(\.0{0,3})?)\z/, do: q |> Float.parse() |> elem(0), else: 1.0
   end
 
   # A value for each side, with the flow that leads to it if it has one; that of the caller always has (RFC 5626 §5.3).

@@ -28,6 +28,7 @@ defmodule Sippet.Proxy.Server.Session do
 
   defp register(config, key) do
     {:ok, _owner} = Registry.register(Proxy.Server.registry(config.name), key, nil)
+    :ok
   end
 
   @impl true

@@ -24,17 +24,11 @@ defmodule Sippet.Transport.WebSocket.Client do
   defp request(key, %{shared: shared, host: host, remote: {_ip, port}}) do
     [
       ["GET ", shared.options.client_path, " HTTP/1.1\r\n"],
-      ["Host: ", authority(host, port, shared.tls), "\r\n"],
+      ["Host: ", HTTP.authority({host, port}, if(shared.tls, do: 443, else: 80)), "\r\n"],
       "Upgrade: websocket\r\nConnection: Upgrade\r\n",
       ["Sec-WebSocket-Key: ", key, "\r\n"],
       "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
     ]
-  end
-
-  defp authority(host, port, tls) do
-    bare = host |> String.trim_leading("[") |> String.trim_trailing("]")
-    host = if String.contains?(bare, ":"), do: "[#{bare}]", else: bare
-    if port == if(tls, do: 443, else: 80), do: host, else: "#{host}:#{port}"
   end
 
   # An extension that nobody asked for is as bad as another sub-protocol (RFC 6455 §4.1).
