@@ -5,6 +5,7 @@ mod census;
 mod inspect;
 #[cfg(test)]
 mod pairs;
+mod routes;
 mod runners;
 mod sends;
 
@@ -22,6 +23,7 @@ use super::invite_client::{self, InviteClient};
 use super::invite_server::{self, InviteServer};
 use super::key::{Key, KeyMaker};
 use super::outcome::{Census, Class, Gauges, Surroundings, Verdict};
+use super::route::{Between, Owner};
 use super::server::{self, Server};
 use super::slab::{Handle, Slab, Table};
 use crate::timer::wheel::Wheel;
@@ -31,6 +33,8 @@ enum Machine {
     Client(Client),
     InviteServer(InviteServer),
     Server(Server),
+    /// A client's, while its request has no target.
+    Between(Between),
     /// No machine: a message that goes to the core outside of any transaction.
     Stray {
         acknowledges: bool,
@@ -45,7 +49,10 @@ impl Machine {
     fn is_client(&self) -> bool {
         matches!(
             self,
-            Machine::InviteClient(_) | Machine::Client(_) | Machine::Ended { client: true }
+            Machine::InviteClient(_)
+                | Machine::Client(_)
+                | Machine::Between(_)
+                | Machine::Ended { client: true }
         )
     }
 
@@ -345,19 +352,32 @@ impl Engine {
             return self.stray_response(response, effects);
         };
         let mut released = None;
-        self.step(handle, effects, |machine, cx| match machine {
-            Machine::InviteClient(m) => {
-                match m.handle(invite_client::Event::Response(&response), cx) {
-                    invite_client::Outcome::Step(step) => step,
-                    invite_client::Outcome::Cancel(cancel) => {
-                        released = Some(cancel);
-                        Step::Alive
+        let mut left = None;
+        self.step(handle, effects, |machine, cx| {
+            if let Some(route) = &cx.common.route
+                && let Owner::Left(acknowledger) = route.owner(response.key)
+            {
+                left = acknowledger;
+                cx.gauges.absorbed_messages += u64::from(left.is_none());
+                return Step::Alive;
+            }
+            match machine {
+                Machine::InviteClient(m) => {
+                    match m.handle(invite_client::Event::Response(&response), cx) {
+                        invite_client::Outcome::Step(step) => step,
+                        invite_client::Outcome::Cancel(cancel) => {
+                            released = Some(cancel);
+                            Step::Alive
+                        }
                     }
                 }
+                Machine::Client(m) => m.handle(client::Event::Response(&response), cx),
+                _ => Step::Alive,
             }
-            Machine::Client(m) => m.handle(client::Event::Response(&response), cx),
-            _ => Step::Alive,
         });
+        if let Some(left) = left {
+            self.acknowledge_again(left, &response, effects);
+        }
         if let Some(cancel) = released {
             self.release_cancel(handle, cancel, effects);
         }
@@ -398,6 +418,8 @@ impl Engine {
     ) {
         self.advance(now);
         self.step(handle, effects, |machine, cx| match machine {
+            // The connection to a target that was left, for instance.
+            _ if cx.common.attempt() != handle.attempt() => Step::Alive,
             Machine::InviteClient(m) => {
                 client_step(m.handle(invite_client::Event::TransportError(reason), cx))
             }
@@ -409,13 +431,20 @@ impl Engine {
                 server::Outcome::Step(step) => step,
                 _ => Step::Alive,
             },
-            Machine::Stray { .. } | Machine::Ended { .. } => Step::Alive,
+            Machine::Between(_) | Machine::Stray { .. } | Machine::Ended { .. } => Step::Alive,
         });
     }
 
-    /// The transaction of a key.
+    /// The transaction of a key; of one that has had several branches, the attempt that this was.
     pub fn find(&self, key: Key) -> Option<Handle> {
-        self.table.get(key).copied()
+        let handle = self.table.get(key).copied()?;
+        let common = &self.entries.get(handle)?.common;
+        Some(match &common.route {
+            Some(route) if route.current == key => handle.with_attempt(route.attempt),
+            // Any but the present one.
+            Some(route) if common.key != key => handle.with_attempt(route.attempt + 7),
+            _ => handle,
+        })
     }
 
     /// Ends a transaction at once. The core is told nothing, also not what waits for it.
@@ -461,7 +490,10 @@ impl Engine {
                         server::Outcome::Step(step) => step,
                         _ => Step::Alive,
                     },
-                    Machine::Stray { .. } | Machine::Ended { .. } => Step::Alive,
+                    Machine::Between(m) if timer == Timer::Between => m.give_up(cx),
+                    Machine::Between(_) | Machine::Stray { .. } | Machine::Ended { .. } => {
+                        Step::Alive
+                    }
                 }),
             }
         }
@@ -549,8 +581,10 @@ impl Engine {
         effects: &mut Vec<Effect>,
         run: impl FnOnce(&mut Machine, &mut Context<'_>) -> Step,
     ) {
+        let mut outcome = Step::Alive;
         self.with(handle, effects, |machine, cx| {
-            if run(machine, cx) == Step::Ended && !machine.is_over() {
+            outcome = run(machine, cx);
+            if outcome == Step::Ended && !machine.is_over() {
                 let client = machine.is_client();
                 cx.report_stop(client);
                 *machine = Machine::Ended { client };
@@ -561,7 +595,15 @@ impl Engine {
                     cx.table.remove(alias);
                 }
             }
+            if outcome == Step::Ended && cx.common.route.is_none() {
+                outcome = Step::Alive;
+            }
         });
+        match outcome {
+            Step::Alive => {}
+            Step::Ended => self.hand_over_left(handle),
+            Step::SetBack => self.set_back(handle, effects),
+        }
         self.sweep(handle, effects);
     }
 
