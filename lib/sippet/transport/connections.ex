@@ -205,7 +205,7 @@ defmodule Sippet.Transport.Connections do
 
     if new != [] and length(present) + length(new) <= @max_aliases do
       # In this order, so that none is left behind.
-      :ets.update_element(table, number, {8, new ++ present})
+      _ = :ets.update_element(table, number, {8, new ++ present})
       count(table, :aliases)
     end
 
