@@ -278,6 +278,20 @@ defmodule Sippet.Integration.FailoverTest do
     {sippet, request, second, text, from}
   end
 
+  test "the new branch keeps what a proxy has put behind the unique part (RFC 5393 §4.2)" do
+    {sippet, first, second} = two()
+    request = request(:options)
+    {version, protocol, sent_by, parameters} = hd(request.headers.via)
+    branch = Message.create_branch() <> ".mark.of.it"
+    via = {version, protocol, sent_by, %{parameters | "branch" => branch}}
+    assert Sippet.send(sippet, Message.put_header(request, :via, [via])) == :ok
+    serve(first, "OPTIONS", 503)
+    {text, _from} = serve(second, "OPTIONS", 200)
+    assert branch(text) != branch
+    assert "z9hG4bK" <> _ = branch(text)
+    assert String.ends_with?(branch(text), ".mark.of.it")
+  end
+
   test "a CANCEL of the core's goes to the target that has the request, with its branch (§9.1)" do
     {sippet, invite, second, text, from} = moved(:invite)
     Peer.send(second, from, answer(text, 180))

@@ -77,12 +77,20 @@ defmodule Sippet.Routing.Attempts do
       Native.engine_proceed(
         stack.engine,
         address,
-        Message.create_branch(),
+        branch(key),
         protocol(transport.protocol),
         way,
         plan
       )
     end)
+  end
+
+  # What a proxy has put behind the unique part stays: by that it knows a request that comes back (RFC 5393 §4.2).
+  defp branch(%{branch: first}) do
+    case String.split(first, ".", parts: 2) do
+      [_unique, mark] -> Message.create_branch() <> "." <> mark
+      [_unique] -> Message.create_branch()
+    end
   end
 
   defp protocol(protocol) when is_atom(protocol),
