@@ -269,9 +269,9 @@ defmodule Sippet do
 
   A request other than ACK begins a client transaction, whose responses and failure go to the core. It needs a topmost Via
   with a branch of its own, From, To, Call-ID and CSeq. It goes to its `target` (a `t:Sippet.Flow.t/0` or
-  `{protocol, host, port}`), else to its topmost Route, else to its Request-URI; a host name is located by RFC 3263, and the
-  first of the targets that `Sippet.Resolver` finds is taken. A CANCEL waits for a provisional response
-  to its INVITE (RFC 3261 §9.1). An ACK is sent at once and sent again for each repetition of the 2xx it answers.
+  `{protocol, host, port}`), else to its topmost Route, else to its Request-URI. A host name is located by RFC 3263: where its
+  first target fails the request goes to the next, and the core is told of the last one only, by the key of the request as it was given.
+  `guides/routing.md` has all this in tables. A CANCEL goes where its INVITE is, and waits for a provisional response to that (RFC 3261 §9.1). An ACK is sent at once and sent again for each repetition of the 2xx it answers.
 
   A response goes through its server transaction to where the request came from (RFC 3261 §18.2.2).
 
@@ -290,9 +290,12 @@ defmodule Sippet do
 
   The calling process carries the message to the transport. It may block: on finding where a host name is (up to
   `:timeout_ms` of `Sippet.Resolver.DNS`, five seconds; a numeric host asks nobody), on making a connection (up to `:connect_timeout` of the transport, five
-  seconds), and with UDP on a full socket. What a stream's peer does not read blocks nobody.
+  seconds, and one more), which it does for each of `:max_targets` targets until one is made, and with UDP on a full socket. With the defaults
+  that is 23 seconds where everything is silent, and six for a numeric host that is reached by a connection. What a stream's peer does not
+  read blocks nobody.
 
-  The topmost Via of a request gets the protocol that it is sent by (RFC 3261 §18.1.1).
+  The topmost Via of a request gets the protocol that it is sent by (RFC 3261 §18.1.1). One longer than `:max_udp_request_bytes` goes by
+  TCP instead of UDP where it can, and one behind a strict router has that in its Request-URI (RFC 3261 §16.6).
   """
   @spec send(sippet, Message.t(), until: :ack) :: :ok | {:error, send_error}
   def send(sippet, %Message{} = message, options) when is_atom(sippet) and is_list(options) do

@@ -59,6 +59,8 @@ mv "$build/sippet_nif.so.new" "$build/sippet_nif.so"
 
 # inside MIX_ENV COMMAND: with the tree read-only but for its build folder. The mounts vanish with the process.
 inside() {
+  # Mix marks sources that it compiles again by touching them, which it cannot: it compiles all of them.
+  rm -rf "$build/$1"
   SYSTEM="$system" TREE="$tree" BUILD="$build" CORPUS="$corpus" MIX_ENV="$1" INSIDE="$2" unshare --mount bash -euc '
     mount --bind "$TREE" "$SYSTEM/sippet/tree"
     mount -o remount,bind,ro "$SYSTEM/sippet/tree"
@@ -71,6 +73,8 @@ inside() {
     mount --bind /dev "$SYSTEM/dev"
     mount -t proc proc "$SYSTEM/proc"
     mount -t tmpfs tmpfs "$SYSTEM/tmp"
+    # debootstrap writes none, and a name that no file has is asked of the network.
+    printf "127.0.0.1 localhost\n::1 localhost ip6-localhost\n" >"$SYSTEM/etc/hosts"
     exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 LC_ALL=C.UTF-8 ${CI:+CI="$CI"} \
       MIX_ENV="$MIX_ENV" MIX_BUILD_ROOT=/sippet/tree/_build/trixie SIPPET_NIF_PATH=/sippet/tree/_build/trixie/sippet_nif.so \
       SIPPET_CORPUS=$corpus chroot "$SYSTEM" bash -euc "cd /sippet/tree; $INSIDE"'

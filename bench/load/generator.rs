@@ -129,7 +129,7 @@ impl Load {
     fn begin(&self, buffer: &mut Vec<u8>, due: u64) {
         let number = self.next.fetch_add(1, Relaxed);
         // The lowest bit is for the BYE.
-        self.place(number).store(due << 1, Relaxed);
+        self.place(number).store(due.max(1) << 1, Relaxed);
         let method = if self.calls { "INVITE" } else { "OPTIONS" };
         self.send(buffer, method, number, b"", 1);
     }

@@ -71,7 +71,7 @@ defmodule Sippet.Message do
           start_line: start_line,
           headers: headers,
           body: binary | nil,
-          target: nil | {protocol, host :: String.t(), :inet.port_number()},
+          target: nil | {protocol, host :: String.t(), :inet.port_number()} | Sippet.Flow.t(),
           source: term,
           defects: [defect]
         }

@@ -524,6 +524,39 @@ defmodule Sippet.Native do
       ),
       do: :erlang.nif_error(:not_loaded)
 
+  # As engine_send_request, or with a caller as engine_request. The way is `{transport, connection, remote, reliable, any_length}`.
+  @doc false
+  def engine_route(engine, message, way, plan, caller) do
+    case message do
+      %{body: body} when byte_size(body) > @max_normal_bytes ->
+        nif_engine_route_dirty(engine, message, way, plan, caller)
+
+      _ ->
+        nif_engine_route(engine, message, way, plan, caller)
+    end
+  end
+
+  @doc false
+  def nif_engine_route(_engine, _message, _way, _plan, _caller),
+    do: :erlang.nif_error(:not_loaded)
+
+  @doc false
+  def nif_engine_route_dirty(_engine, _message, _way, _plan, _caller),
+    do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler: copies a message of any length.
+  @doc false
+  def engine_proceed(_engine, _address, _branch, _protocol, _way, _plan),
+    do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_give_up(_engine, _address), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: one look-up a shard.
+  @doc false
+  def engine_target(_engine, _key), do: :erlang.nif_error(:not_loaded)
+
   # As engine_begin.
   @doc false
   def engine_collect(engine, address), do: nif_engine_collect(engine, address, @words)

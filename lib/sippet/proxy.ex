@@ -176,7 +176,9 @@ defmodule Sippet.Proxy do
 
   defp check!(_name, _expected, _got, true), do: :ok
 
-  defp check!(name, expected, got, _false) do
+  defp check!(name, expected, got, false), do: refuse!(name, expected, got)
+
+  defp refuse!(name, expected, got) do
     raise ArgumentError, "expected #{inspect(name)} to be #{expected}, got: #{inspect(got)}"
   end
 
@@ -186,7 +188,7 @@ defmodule Sippet.Proxy do
   defp normalize_alias(host) when is_binary(host), do: normalize_host(host)
 
   defp normalize_alias(other),
-    do: check!(:aliases, "a list of hosts and {host, port}", other, false)
+    do: refuse!(:aliases, "a list of hosts and {host, port}", other)
 
   @doc false
   @spec normalize_host(String.t()) :: String.t()

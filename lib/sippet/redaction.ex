@@ -71,7 +71,7 @@ defmodule Sippet.Redaction do
       [],
       fn
         <<first, _::binary>> = line, [_ | _] = field when first in [?\s, ?\t] ->
-          {:cont, [field | line]}
+          {:cont, [field, line]}
 
         line, [] ->
           {:cont, [line]}

@@ -39,6 +39,7 @@ defmodule Sippet.Resolver do
     * `{:srv, name, :root}` - it says that there is no such service
     * `{:no_srv, name, reason}` - there was none
     * `{:address, name, :a | :aaaa}` - the name has this address
+    * `:failed_before`, `:too_long` - as the stack sends, in telemetry only: see `Sippet.Telemetry`
   """
   @type choice ::
           {:maddr, String.t()}
@@ -51,6 +52,8 @@ defmodule Sippet.Resolver do
              {0..65_535, 0..65_535, :inet.port_number(), target :: String.t()} | :root}
           | {:no_srv, String.t(), ResolverError.reason() | :no_records}
           | {:address, String.t(), :a | :aaaa}
+          | :failed_before
+          | :too_long
 
   @doc """
   Finds the targets of a question, at least one or an error, the first to be tried first.

@@ -4,6 +4,7 @@ defmodule Sippet.Router do
   @moduledoc false
 
   alias Sippet.{Flow, Message, Native, Request, Stack, Transaction, Transport, TransportError}
+  alias Sippet.Routing.{Attempts, Failover, Responses}
   alias Sippet.Telemetry.Report
   alias Sippet.Transaction.Delivery
   alias Sippet.Transport.Destination
@@ -101,17 +102,45 @@ defmodule Sippet.Router do
   @doc "Sends a request that was found valid."
   @spec send_request(Stack.t(), Message.t()) :: :ok | {:error, Sippet.send_error()}
   def send_request(stack, message) do
-    with {:ok, transport, connection, remote} <- Destination.of_request(stack, message) do
-      stack.engine
-      |> Native.engine_send_request(
-        Destination.put_protocol(message, transport),
-        transport.id,
-        connection,
-        remote,
-        transport.reliable
-      )
-      |> sent(stack)
+    case destination(stack, message) do
+      {:ok, request, transport, connection, remote} ->
+        sent =
+          Native.engine_send_request(
+            stack.engine,
+            Destination.put_protocol(request, transport),
+            transport.id,
+            connection,
+            remote,
+            transport.reliable
+          )
+
+        if sent == {:error, :too_long},
+          do: stack |> send_long(request, transport, connection, remote, nil) |> sent(stack),
+          else: sent(sent, stack)
+
+      {:targets, request, targets} ->
+        stack |> Attempts.send(request, Attempts.entries(stack, targets), nil) |> sent(stack)
+
+      {:error, %TransportError{}} = error ->
+        error
     end
+  end
+
+  defp destination(stack, %Message{start_line: %{method: :cancel}} = cancel),
+    do: Destination.of_cancel(stack, cancel)
+
+  defp destination(stack, request), do: Destination.of_request(stack, request)
+
+  # A flow is where the core wants it to go, however long it is.
+  defp send_long(stack, %{target: %Flow{}} = request, transport, connection, remote, caller) do
+    way = {transport.id, connection, remote, transport.reliable, true}
+    request = Destination.put_protocol(request, transport)
+    Native.engine_route(stack.engine, request, way, nil, caller)
+  end
+
+  defp send_long(stack, request, transport, _connection, remote, caller) do
+    target = Attempts.target(transport, remote)
+    Attempts.send(stack, request, Attempts.by_size(stack, target), caller)
   end
 
   @doc """
@@ -122,22 +151,41 @@ defmodule Sippet.Router do
   @spec request(Stack.t(), Message.t(), reference) ::
           {:ok, address :: non_neg_integer} | {:error, Sippet.send_error()}
   def request(stack, message, caller) do
-    with {:ok, transport, connection, remote} <- Destination.of_request(stack, message),
-         {:ok, address, effects} <-
-           Native.engine_request(
-             stack.engine,
-             Destination.put_protocol(message, transport),
-             transport.id,
-             connection,
-             remote,
-             transport.reliable,
-             :erlang.term_to_binary(caller)
-           ) do
-      perform(stack, effects)
-      {:ok, address}
-    else
-      {:error, %TransportError{}} = error -> error
-      {:error, _reason} = error -> sent(error, stack)
+    caller = :erlang.term_to_binary(caller)
+
+    case begin_request(stack, message, caller) do
+      {:ok, address, effects} ->
+        perform(stack, effects)
+        {:ok, address}
+
+      {:error, _reason} = error ->
+        sent(error, stack)
+    end
+  end
+
+  defp begin_request(stack, message, caller) do
+    case Destination.of_request(stack, message) do
+      {:ok, request, transport, connection, remote} ->
+        begun =
+          Native.engine_request(
+            stack.engine,
+            Destination.put_protocol(request, transport),
+            transport.id,
+            connection,
+            remote,
+            transport.reliable,
+            caller
+          )
+
+        if begun == {:error, :too_long},
+          do: send_long(stack, request, transport, connection, remote, caller),
+          else: begun
+
+      {:targets, request, targets} ->
+        Attempts.send(stack, request, Attempts.entries(stack, targets), caller)
+
+      {:error, %TransportError{}} = error ->
+        error
     end
   end
 
@@ -157,6 +205,7 @@ defmodule Sippet.Router do
   end
 
   defp sent({:ok, effects}, stack), do: perform(stack, effects)
+  defp sent({:ok, _address, effects}, stack), do: perform(stack, effects)
 
   defp sent({:error, {:write, {header, reason}}}, _stack) do
     error = %Sippet.WriteError{header: header, reason: reason}
@@ -215,6 +264,11 @@ defmodule Sippet.Router do
     perform(stack, rest)
   end
 
+  def perform(stack, [{:failover, address, key, plan, why} | rest]) do
+    Failover.start(stack, address, key, plan, why)
+    perform(stack, rest)
+  end
+
   def perform(stack, [{:report, what, details} | rest]) do
     Report.transaction(stack, what, details)
     perform(stack, rest)
@@ -223,12 +277,28 @@ defmodule Sippet.Router do
   def perform(stack, [{:transmit, address, transport, connection, remote, data} | rest]) do
     case transmit(stack, transport, connection, remote, data, address) do
       :ok -> :ok
-      {:error, _error} when address == nil -> :ok
-      {:error, error} -> transmission_failed(stack, address, error.reason)
+      {:error, error} -> not_sent(stack, transport, remote, data, address, error.reason)
     end
 
     perform(stack, rest)
   end
+
+  # A response may have another way; those of connections see to that themselves.
+  defp not_sent(stack, id, remote, <<"SIP/", _::binary>> = data, address, reason) do
+    case Transport.fetch(stack, id) do
+      {:ok, %Transport{connections: false, address: {_ip, _port}} = transport} ->
+        Responses.retry(stack, transport, remote, data, address, reason)
+
+      _ ->
+        not_sent(stack, address, reason)
+    end
+  end
+
+  defp not_sent(stack, _id, _remote, _request, address, reason),
+    do: not_sent(stack, address, reason)
+
+  defp not_sent(_stack, nil, _reason), do: :ok
+  defp not_sent(stack, address, reason), do: transmission_failed(stack, address, reason)
 
   defp transmit(stack, id, connection, remote, data, address) do
     case Transport.fetch(stack, id) do

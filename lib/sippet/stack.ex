@@ -6,6 +6,7 @@ defmodule Sippet.Stack do
   alias Sippet.{Native, Resolver, Router}
   alias Sippet.Logger.Budget
   alias Sippet.Message.Tag
+  alias Sippet.Routing.Failures
   alias Sippet.Transactions.{Client, Server}
   alias Sippet.Transport.FlowToken
 
@@ -16,6 +17,8 @@ defmodule Sippet.Stack do
     :limits,
     :options,
     :transports,
+    :failures,
+    :response_workers,
     :log_budget,
     :group_leader
   ]
@@ -28,6 +31,9 @@ defmodule Sippet.Stack do
           limits: Native.stack_limits(),
           options: keyword,
           transports: :ets.tid(),
+          failures: :ets.tid(),
+          # How many processes of Sippet.Routing.Responses are at work.
+          response_workers: :atomics.atomics_ref(),
           log_budget: Budget.t(),
           group_leader: pid,
           # The process of the simulation that it belongs to.
@@ -59,7 +65,14 @@ long, `:infinity` for any time; see \
     {:merged_requests, :deliver, [:deliver, :reject],
      "`:reject` answers 482 to a request that came another way before: for user agents, not for proxies (RFC 3261 §8.2.2.2)"},
     {:stray_responses, :drop, [:drop, :deliver],
-     "`:deliver` gives responses that match no transaction to the core with key nil: for stateless proxies (RFC 6026 §7.3)"}
+     "`:deliver` gives responses that match no transaction to the core with key nil: for stateless proxies (RFC 6026 §7.3)"},
+    {:max_udp_request_bytes, 1_300, :count,
+     "how long a request may be that leaves by UDP, if it may leave by TCP; the path MTU less 200 where that is known (RFC 3261 \
+§18.1.1)"},
+    {:max_targets, 3, :count,
+     "how many of the targets of a host name are tried for one request; `1` for the first only (RFC 3263 §4.3)"},
+    {:failed_target_ms, 30_000, :milliseconds,
+     "for how long others are preferred to a target that failed, if its 503 has no Retry-After (RFC 3261 §21.5.4)"}
   ]
 
   # How many failures of the core are logged in a second.
@@ -195,6 +208,8 @@ long, `:infinity` for any time; see \
       limits: limits,
       options: options,
       transports: :ets.new(:sippet_transports, [:public, read_concurrency: true]),
+      failures: Failures.new(),
+      response_workers: :atomics.new(1, []),
       log_budget:
         Budget.new(@failures_a_second, :error, "callbacks of the core of #{inspect(name)} failed"),
       group_leader: Process.group_leader(),
@@ -242,7 +257,8 @@ long, `:infinity` for any time; see \
       1_000,
       options[:max_transactions],
       options[:merged_requests] == :reject,
-      options[:stray_responses] == :deliver
+      options[:stray_responses] == :deliver,
+      options[:max_udp_request_bytes]
     }
   end
 

@@ -32,7 +32,11 @@ defmodule Sippet.Telemetry do
      "the stack has begun to refuse requests since it is overloaded", [:monotonic_time, :wait],
      [:stack]},
     {[:sippet, :overload, :stop], "the stack takes all requests again",
-     [:monotonic_time, :duration], [:stack]}
+     [:monotonic_time, :duration], [:stack]},
+    {[:sippet, :target, :selected], "a request goes to one of several targets that it might",
+     [:monotonic_time, :attempt], [:stack, :key, :protocol, :remote, :choices]},
+    {[:sippet, :target, :failed], "a target has not taken a request, or answered it 503",
+     [:monotonic_time, :attempt, :avoided], [:stack, :key, :protocol, :remote, :choices, :reason]}
   ]
 
   @moduledoc """
@@ -62,6 +66,8 @@ defmodule Sippet.Telemetry do
     * `retransmissions` - how many of its messages the stack has sent again
     * `start_delay` - from when the callback could have begun, mostly the arrival of its message, to its first instruction
     * `wait` - how long callbacks wait for a processor, on average of the last tenth of a second
+    * `attempt` - which of the targets of this request it is, from 1
+    * `avoided` - for how long others are preferred to the target from now on, 0 for not at all
 
     * `stack` - the stack's name
     * `transport`, `protocol`, `local`, `remote` - the number of the transport, as in `t:Sippet.Flow.t/0`; `:udp`, `:tcp` ...;
@@ -73,6 +79,8 @@ defmodule Sippet.Telemetry do
     * `key`, `role` - the key of the transaction, as its core has it, and `:client` or `:server`
     * `core`, `callback` - the module, and `:receive_request`, `:receive_response` or `:receive_error`
     * `kind`, `stacktrace` - as in `catch`
+    * `choices` - why this target: what the resolver found, a list of `t:Sippet.Resolver.choice/0`; `:failed_before` in it if it has
+      failed of late and comes behind others for that, `:too_long` if it is TCP since the request is too long for UDP
     * `limit` - `:max_transactions`, or one of `:limits` of `Sippet.start_link/1`; of a transport `:max_connections` or
       `:max_connections_per_peer`, for each connection that was refused
     * `reason` - why:
@@ -82,6 +90,7 @@ defmodule Sippet.Telemetry do
       * of a refused request, `:overload`; `:max_transactions`; `:draining`, by `Sippet.drain/2`; `:no_core`
       * of a transaction, `:normal`, `:timeout`, `:no_ack`, `:transport_error` or `:terminated`; see `t:Sippet.Core.reason/0`
       * of a transport's error, what the transport said
+      * of a target, `:timeout`; `{:status, 503}`; or what the transport said, as in `t:Sippet.TransportError.reason/0`
       * of an exception, what was raised
 
   A handler runs in the process in which the event is: that of a transport, of the core's callback, of whoever sends, or the stack's

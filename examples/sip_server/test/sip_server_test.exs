@@ -114,6 +114,8 @@ defmodule SipServerTest do
              "a later REGISTER of this Call-ID has been here before"},
             {"Contact: <tel:+12015550123>", [], 400,
              "a Contact is no address that calls can go to"},
+            {"Supported: outbound\nContact: <sip:bob@192.0.2.4>;reg-id=x;+sip.instance=\"<urn:uuid:1>\"",
+             [], 400, "a reg-id that is no number, or one of several contacts"},
             {"Require: gruu", [], 420, "extensions that are not supported"},
             {"", [to: "sip:carol@example.com"], 403, "To is another user than the credentials"},
             {"", [to: "sip:nobody@example.com"], 404, "this user is not known here"}

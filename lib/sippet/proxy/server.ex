@@ -189,14 +189,14 @@ defmodule Sippet.Proxy.Server do
       when is_atom(server) do
     %{stack: stack, proxy: proxy} = fetch!(server)
 
-    if Proxy.validate_request(proxy, ack) == :ok do
+    with :ok <- Proxy.validate_request(proxy, ack) do
       target = target || ack.start_line.request_uri
-
-      _sent =
-        Session.send_message(stack, Proxy.forward_request(proxy, ack, target, branch: :stateless))
+      copy = Proxy.forward_request(proxy, ack, target, branch: :stateless)
+      _sent = Session.send_message(stack, copy)
+      :ok
+    else
+      _refused -> :ok
     end
-
-    :ok
   end
 
   defp tell(server, key, message) do

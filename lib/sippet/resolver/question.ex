@@ -13,6 +13,7 @@ defmodule Sippet.Resolver.Question do
 
   alias Sippet.{Message, ResolverError, URI}
   alias Sippet.Resolver.Service
+  alias Sippet.Routing.NextHop
 
   @enforce_keys [:host]
   defstruct [:domain, :host, :port, :transport, :default, secure: false, transports: []]
@@ -37,14 +38,12 @@ defmodule Sippet.Resolver.Question do
   @spec of_uri(URI.t(), [{atom, [:inet | :inet6]}]) :: {:ok, t} | {:error, ResolverError.t()}
   def of_uri(%URI{scheme: scheme, host: host} = uri, transports)
       when scheme in ["sip", "sips"] and is_binary(host) do
-    parameters = parameters(uri.parameters)
-
     {:ok,
      %__MODULE__{
        domain: host,
-       host: text(parameters["maddr"]) || host,
+       host: text(NextHop.parameter(uri.parameters, "maddr")) || host,
        port: if(port_written?(uri), do: uri.port),
-       transport: protocol(text(parameters["transport"])),
+       transport: protocol(text(NextHop.parameter(uri.parameters, "transport"))),
        secure: scheme == "sips",
        transports: transports
      }}
@@ -78,15 +77,6 @@ defmodule Sippet.Resolver.Question do
   # 5060 is what a Via without a port is parsed to, whatever its protocol.
   defp own_ports(protocol), do: [nil, 5060, Service.default_port(protocol)]
 
-  # Names of parameters are the same in any case (§19.1.4).
-  defp parameters(nil), do: %{}
-
-  defp parameters(parameters) do
-    Map.new(URI.decode_parameters(parameters), fn {name, value} ->
-      {String.downcase(name, :ascii), value}
-    end)
-  end
-
   defp text(value) when is_binary(value) and value != "", do: value
   defp text(_nothing), do: nil
 
@@ -99,7 +89,21 @@ defmodule Sippet.Resolver.Question do
 
   defp port_written?(%URI{authority: authority, port: port, scheme: scheme}) do
     port != URI.default_port(scheme) or
-      (is_binary(authority) and authority =~ ~r/(^|@)(\[[^\]]*\]|[^\[\]:@]*):[0-9]+\z/)
+      (is_binary(authority) and port_ends?(authority, byte_size(authority)))
+  end
+
+  # Digits behind a colon are one: an IPv6 address ends in its bracket.
+  defp port_ends?(authority, size) do
+    case authority do
+      <<_::binary-size(size - 1), digit, _::binary>> when digit in ?0..?9 ->
+        port_ends?(authority, size - 1)
+
+      <<_::binary-size(size - 1), ?:, _::binary>> ->
+        size < byte_size(authority)
+
+      _ ->
+        false
+    end
   end
 
   @doc false

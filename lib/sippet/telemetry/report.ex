@@ -3,6 +3,7 @@ defmodule Sippet.Telemetry.Report do
   # that first: it stands on the path of every message.
   @moduledoc false
 
+  alias Sippet.Resolver.Target
   alias Sippet.{Stack, Telemetry, Transport}
 
   require Telemetry
@@ -149,6 +150,46 @@ defmodule Sippet.Telemetry.Report do
     else
       :ok
     end
+  end
+
+  @doc "A request goes to one of its targets. `key` is a function that makes its key."
+  @spec selected(Stack.t(), (() -> Sippet.client_key()), Target.t(), pos_integer) :: :ok
+  def selected(stack, key, target, attempt) do
+    if Telemetry.listens?([:sippet, :target, :selected]) do
+      metadata = target(stack, key, target)
+      Telemetry.execute([:sippet, :target, :selected], %{attempt: attempt}, metadata)
+    else
+      :ok
+    end
+  end
+
+  @doc "A target has failed, and others are preferred to it for a while."
+  @spec failed(
+          Stack.t(),
+          (() -> Sippet.client_key()),
+          Target.t(),
+          pos_integer,
+          term,
+          non_neg_integer
+        ) :: :ok
+  def failed(stack, key, target, attempt, reason, avoided_ms) do
+    if Telemetry.listens?([:sippet, :target, :failed]) do
+      metadata = stack |> target(key, target) |> Map.put(:reason, reason)
+      measurements = %{attempt: attempt, avoided: native(avoided_ms)}
+      Telemetry.execute([:sippet, :target, :failed], measurements, metadata)
+    else
+      :ok
+    end
+  end
+
+  defp target(stack, key, target) do
+    %{
+      stack: stack.name,
+      key: key.(),
+      protocol: target.transport,
+      remote: {target.address, target.port},
+      choices: target.choices
+    }
   end
 
   defp flow(stack, %Transport{id: id, protocol: protocol, address: address}, remote) do

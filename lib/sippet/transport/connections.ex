@@ -14,6 +14,7 @@ defmodule Sippet.Transport.Connections do
   use GenServer
 
   alias Sippet.{Flow, Message, Transport, TransportError}
+  alias Sippet.Routing.Responses
   alias Sippet.Telemetry.Report
   alias Sippet.Transaction.Delivery
   alias Sippet.Transport.{Attachment, Connection, Identity, Proxy}
@@ -204,7 +205,7 @@ defmodule Sippet.Transport.Connections do
 
     if new != [] and length(present) + length(new) <= @max_aliases do
       # In this order, so that none is left behind.
-      :ets.update_element(table, number, {8, new ++ present})
+      _ = :ets.update_element(table, number, {8, new ++ present})
       count(table, :aliases)
     end
 
@@ -353,7 +354,7 @@ defmodule Sippet.Transport.Connections do
 
   defp redirect(state, remote, name, data, transaction) do
     count(state.shared.table, :redirected_responses)
-    {:noreply, await(state, remote, name, {:transmit, nil, data, transaction})}
+    {:noreply, await(state, remote, name, {:redirect, remote, data, transaction})}
   end
 
   # Lets somebody wait for a connection to a destination, which is made if nobody else has begun to.
@@ -409,7 +410,9 @@ defmodule Sippet.Transport.Connections do
     state
   end
 
-  defp done(state, number, {:transmit, nil, _data, transaction} = message) do
+  defp done(state, number, {:redirect, _remote, data, transaction}) do
+    message = {:transmit, nil, data, transaction}
+
     case enqueue(state.attachment.transport.handle, number, message) do
       :ok -> state
       {:error, reason} -> report(state, transaction, reason)
@@ -421,8 +424,12 @@ defmodule Sippet.Transport.Connections do
     state
   end
 
-  defp failed(state, reason, {:transmit, nil, _data, transaction}),
-    do: report(state, transaction, reason)
+  # There is one way more (RFC 3263 §5).
+  defp failed(state, reason, {:redirect, remote, data, transaction}) do
+    %{stack: stack, transport: transport} = state.attachment
+    Responses.retry(stack, transport, remote, data, transaction, reason)
+    state
+  end
 
   defp report(state, transaction, reason) do
     Connection.report(state.attachment.stack, transaction, reason)

@@ -3,40 +3,56 @@ defmodule Sippet.Transport.Destination do
   # timers depend on the transport. Called by Sippet.Router only.
   @moduledoc false
 
-  alias Sippet.{Flow, Message, Resolver, Sim, Stack, Transport, TransportError, URI}
+  alias Sippet.{Flow, Message, Native, Resolver, Sim, Stack, Transport, TransportError, URI}
   alias Sippet.Resolver.{Name, Question, Service, Target}
+  alias Sippet.Routing.NextHop
 
   @type settled :: {:ok, Transport.t(), connection :: non_neg_integer, Transport.remote()}
 
-  @doc "Of a request: its target, else its topmost Route, else its Request-URI (§8.1.2)."
-  @spec of_request(Stack.t(), Message.t()) :: settled | {:error, TransportError.t()}
-  def of_request(stack, %Message{target: %Flow{} = flow}) do
+  @typedoc "The request as it is to be written, and where it goes; or where it may go."
+  @type chosen ::
+          {:ok, Message.t(), Transport.t(), connection :: non_neg_integer, Transport.remote()}
+          | {:targets, Message.t(), [Target.t(), ...]}
+          | {:error, TransportError.t()}
+
+  @doc """
+  Of a request: its target, else its topmost Route, else its Request-URI (§8.1.2).
+
+  An address is settled at once. A name has targets, which `Sippet.Routing.Attempts` tries.
+  """
+  @spec of_request(Stack.t(), Message.t()) :: chosen
+  def of_request(stack, %Message{target: %Flow{} = flow} = request) do
     with {:ok, transport} <- of_flow(stack, flow),
-         do: {:ok, transport, flow.connection, flow.remote}
+         do: {:ok, request, transport, flow.connection, flow.remote}
   end
 
-  def of_request(stack, %Message{target: {protocol, host, port}})
+  def of_request(stack, %Message{target: {protocol, host, port}} = request)
       when is_binary(host) and port in 0..65_535,
-      do: settle(stack, protocol, host, port)
+      do: of_target(stack, request, protocol, host, port)
 
   def of_request(stack, %Message{target: nil} = request) do
-    uri =
-      case request.headers do
-        %{route: [{_name, %URI{} = uri, _parameters} | _]} -> uri
-        _ -> request.start_line.request_uri
-      end
+    {uri, request} = NextHop.of(request)
 
-    case uri do
-      %URI{scheme: scheme, host: host} when scheme in ["sip", "sips"] and is_binary(host) ->
-        protocol = protocol(uri, request)
-        settle(stack, protocol, host, port(uri, protocol), &question(uri, request, &1))
-
-      _ ->
-        {:error, %TransportError{reason: :no_destination, address: to_string(uri)}}
+    with %URI{} <- uri,
+         {:ok, question} <- Question.of_uri(uri, []) do
+      of_question(stack, request, question)
+    else
+      _ -> {:error, %TransportError{reason: :no_destination, address: to_string(uri)}}
     end
   end
 
   def of_request(_stack, %Message{target: target}), do: bad_target!(target)
+
+  @doc "Of a CANCEL: where its INVITE went, whatever leads there now (§9.1); of one that is not open as of any request."
+  @spec of_cancel(Stack.t(), Message.t()) :: chosen
+  def of_cancel(stack, %Message{headers: %{via: [{_, _, _, %{"branch" => branch}} | _]}} = cancel) do
+    with {id, connection, remote} <- Native.engine_target(stack.engine, {branch, "INVITE"}),
+         {:ok, transport} <- Transport.fetch(stack, id) do
+      {:ok, cancel, transport, connection, remote}
+    else
+      _ -> of_request(stack, cancel)
+    end
+  end
 
   @doc "Of a response: nil leaves it to its transaction, which knows where the request came from."
   @spec of_response(Stack.t(), Message.t()) ::
@@ -49,10 +65,18 @@ defmodule Sippet.Transport.Destination do
          do: {:ok, {flow.transport, flow.connection, flow.remote}}
   end
 
-  def of_response(stack, %Message{target: {protocol, host, port}})
+  def of_response(stack, %Message{target: {protocol, host, port}} = response)
       when is_binary(host) and port in 0..65_535 do
-    with {:ok, transport, connection, remote} <- settle(stack, protocol, host, port) do
-      {:ok, {transport.id, connection, remote}}
+    case of_target(stack, response, protocol, host, port) do
+      {:ok, _response, transport, connection, remote} ->
+        {:ok, {transport.id, connection, remote}}
+
+      {:targets, _response, [target | _others]} ->
+        with {:ok, transport, connection, remote} <- settle(stack, target),
+             do: {:ok, {transport.id, connection, remote}}
+
+      {:error, _error} = error ->
+        error
     end
   end
 
@@ -150,91 +174,140 @@ defmodule Sippet.Transport.Destination do
 
   defp ask(host, family), do: host |> :binary.bin_to_list() |> :inet.getaddr(family)
 
-  # §26.2.1: sips is TLS hop by hop; over WebSocket its URI has transport=ws all the same (RFC 7118 §5.5). Else the URI's
-  # parameter, else what the Via says.
-  defp protocol(%URI{scheme: "sips", parameters: parameters}, _request) do
-    case transport(parameters) do
-      {:ok, transport} when transport in [:ws, :wss] -> :wss
-      _ -> :tls
-    end
-  end
-
-  defp protocol(%URI{parameters: parameters}, request) do
-    case transport(parameters) do
-      {:ok, protocol} ->
-        protocol
-
-      :error ->
-        [{_version, protocol, _sent_by, _parameters} | _] = request.headers.via
-        protocol
-    end
-  end
-
-  # The default is that of the transport (§19.1.2, RFC 7118 §5.5), as long as no port was written.
-  defp port(%URI{scheme: scheme, port: port, authority: authority}, protocol) do
-    written? = is_binary(authority) and String.ends_with?(authority, ":#{port}")
-
-    if port == nil or (port == URI.default_port(scheme) and not written?),
-      do: Service.default_port(protocol),
-      else: port
-  end
-
-  # Names of parameters are the same in any case (§19.1.4).
-  defp transport(parameters) when is_binary(parameters) do
-    Enum.find_value(URI.decode_parameters(parameters), :error, fn {name, value} ->
-      if String.downcase(name) == "transport" and value not in [nil, ""],
-        do: {:ok, Message.to_protocol(value)}
-    end)
-  end
-
-  defp transport(_none), do: :error
-
   # A protocol, a host and a port as the core has set them leave the resolver to find addresses.
-  defp settle(stack, protocol, host, port) do
-    settle(stack, protocol, host, port, fn transports ->
-      transports = Enum.filter(transports, &match?({^protocol, _families}, &1))
-      %Question{domain: host, host: host, port: port, transport: protocol, transports: transports}
-    end)
-  end
-
-  # What a URI says, with the protocol of the Via where neither it nor DNS says more.
-  defp question(uri, request, transports) do
-    [{_version, protocol, _sent_by, _parameters} | _] = request.headers.via
-    {:ok, question} = Question.of_uri(uri, transports)
-    %{question | default: protocol}
-  end
-
-  defp settle(stack, protocol, host, port, question) do
+  defp of_target(stack, message, protocol, host, port) do
     case Transport.by_protocol(stack, protocol) do
       [%Transport{module: Transport.Process} = transport | _] ->
         # It resolves by itself.
-        {:ok, transport, 0, {host, port}}
+        {:ok, message, transport, 0, {host, port}}
 
       [%Transport{proxy: :remote} = transport | _] ->
-        settle_name(transport, protocol, host, port)
-
-      [%Transport{module: Sim.Transport} = transport | _] = transports ->
-        with {:ok, ip} <- Sim.Transport.resolve(transport.handle, host),
-             do: settle_address(transports, protocol, ip, port, ip),
-             else: ({:error, reason} -> error(reason, protocol, host, port))
+        reach_name(message, transport, host, port, host)
 
       transports ->
-        # Numeric hosts never ask.
-        case Name.literal(host) do
-          {:ok, ip} when transports != [] -> settle_address(transports, protocol, ip, port, host)
-          {:ok, _ip} -> error(:no_transport, protocol, host, port)
-          :error -> locate(stack, question, protocol, port)
+        case address_of(transports, host) do
+          {:ok, _ip} when transports == [] ->
+            error(:no_transport, protocol, host, port)
+
+          {:ok, ip} ->
+            with {:ok, transport, connection, remote} <-
+                   settle_address(transports, protocol, ip, port, host),
+                 do: {:ok, message, transport, connection, remote}
+
+          {:error, reason} ->
+            error(reason, protocol, host, port)
+
+          :error ->
+            locate(stack, message, protocol, fn available ->
+              transports = Enum.filter(available, &match?({^protocol, _families}, &1))
+
+              %Question{
+                domain: host,
+                host: host,
+                port: port,
+                transport: protocol,
+                transports: transports
+              }
+            end)
         end
     end
   end
 
-  # The far end of the proxy resolves, and the resolver is not asked.
-  defp settle_name(transport, protocol, host, port) do
+  # What a URI says, with the protocol of the Via where neither it nor DNS says more.
+  defp of_question(stack, request, question) do
+    [{_version, via, _sent_by, _parameters} | _] = request.headers.via
+    question = %{question | default: via}
+    transports = Transport.all(stack)
+    protocol = protocol(question)
+
+    case Enum.find(transports, &(&1.protocol == protocol)) do
+      %Transport{module: Transport.Process} = transport ->
+        {:ok, request, transport, 0, {question.host, port(question, protocol)}}
+
+      %Transport{proxy: :remote} = transport ->
+        reach_name(request, transport, question.host, port(question, protocol), question.domain)
+
+      transport ->
+        case address_of(List.wrap(transport), question.host) do
+          {:ok, ip} ->
+            if transport != nil and reaches?(transport, ip),
+              do: reach(request, question, transport, ip),
+              else: of_address(request, question, transports, ip)
+
+          {:error, reason} ->
+            error(reason, protocol, question.host, port(question, protocol))
+
+          :error ->
+            locate(stack, request, protocol, &%{question | transports: &1})
+        end
+    end
+  end
+
+  # A numeric host, and not the protocol or the family of it that is the first choice: the resolver's rules, without asking it
+  # (RFC 3263 §4.1).
+  defp of_address(request, question, transports, ip) do
+    chosen = protocol(question)
+    usual = if question.secure, do: :tls, else: :udp
+
+    case Enum.filter(transports, &takes?(&1, question, ip)) do
+      [] ->
+        error(:no_transport, chosen || question.transport, question.host, port(question, chosen))
+
+      [first | _] = transports ->
+        transport =
+          Enum.find(transports, &(&1.protocol == chosen)) ||
+            Enum.find(transports, first, &(&1.protocol == usual))
+
+        reach(request, question, transport, ip)
+    end
+  end
+
+  defp reach(request, question, transport, ip) do
+    port = port(question, transport.protocol)
+
+    case connect(transport, {ip, port}, question.domain) do
+      {:ok, connection} -> {:ok, request, transport, connection, {ip, port}}
+      {:error, reason} -> error(reason, transport.protocol, question.domain, port)
+    end
+  end
+
+  # The protocol that a URI names, TLS for sips (§26.2.1; RFC 7118 §5.5 for WebSocket), else that of the Via.
+  defp protocol(%Question{transport: nil, secure: true, default: via}),
+    do: if(Service.secure?(via), do: via, else: :tls)
+
+  defp protocol(%Question{transport: nil, default: via}), do: via
+
+  # None where there is no such thing over TLS: sips never goes without.
+  defp protocol(%Question{transport: transport, secure: true}), do: Service.secured(transport)
+
+  defp protocol(%Question{transport: transport}), do: transport
+
+  defp port(%Question{port: nil}, protocol), do: Service.default_port(protocol)
+  defp port(%Question{port: port}, _protocol), do: port
+
+  # As of RFC 3263 §4.1: what the URI names, else all that it allows; the families have to agree.
+  defp takes?(%Transport{protocol: protocol} = transport, question, ip) do
+    reaches?(transport, ip) and
+      case question do
+        %Question{transport: nil, secure: secure} -> not secure or Service.secure?(protocol)
+        %Question{transport: wanted, secure: true} -> protocol == Service.secured(wanted)
+        %Question{transport: wanted} -> protocol == wanted
+      end
+  end
+
+  # Numeric hosts never ask; nor does a simulation.
+  defp address_of([%Transport{module: Sim.Transport} = transport | _], host),
+    do: Sim.Transport.resolve(transport.handle, host)
+
+  defp address_of(_transports, host), do: Name.literal(host)
+
+  # The far end of the proxy resolves, and the resolver is not asked. `domain` is whose name a certificate has to bear.
+  defp reach_name(message, transport, host, port, domain) do
     with {:ok, far} <- far(host),
-         {:ok, connection} <- connect(transport, {far, port}, host) do
-      {:ok, transport, connection, {far, port}}
+         {:ok, connection} <- connect(transport, {far, port}, domain) do
+      {:ok, message, transport, connection, {far, port}}
     else
-      {:error, reason} -> error(reason, protocol, host, port)
+      {:error, reason} -> error(reason, transport.protocol, host, port)
     end
   end
 
@@ -247,7 +320,7 @@ defmodule Sippet.Transport.Destination do
   end
 
   # RFC 3263. Whoever resolves by itself is left out: the message goes to an address.
-  defp locate(stack, question, protocol, port) do
+  defp locate(stack, message, protocol, question) do
     available =
       stack
       |> Transport.all()
@@ -256,14 +329,38 @@ defmodule Sippet.Transport.Destination do
     question = question.(Resolver.available(available))
 
     case Resolver.locate(stack, question) do
-      {:ok, [%Target{} = target | _others]} ->
-        of_protocol = Enum.filter(available, &(&1.protocol == target.transport))
-        domain = target.domain || question.domain
-        settle_address(of_protocol, target.transport, target.address, target.port, domain)
+      {:ok, targets} ->
+        {:targets, message,
+         for(target <- targets, do: %{target | domain: target.domain || question.domain})}
 
       {:error, error} ->
-        error(error.reason, protocol, error.host || question.host, port)
+        error(error.reason, protocol, error.host || question.host, port(question, protocol))
     end
+  end
+
+  @doc "The transport and the connection to a target. Blocks while a connection is made."
+  @spec settle(Stack.t(), Target.t()) :: settled | {:error, TransportError.t()}
+  def settle(stack, %Target{transport: protocol, address: address, port: port} = target) do
+    case Transport.by_protocol(stack, protocol) do
+      [%Transport{module: Transport.Process} = transport | _] ->
+        {:ok, transport, 0, {address, port}}
+
+      transports ->
+        settle_address(transports, protocol, address, port, target.domain || "")
+    end
+  end
+
+  @doc "The connection to a target by this transport and no other."
+  @spec settle_by(Transport.t(), Target.t()) :: settled | {:error, TransportError.t()}
+  def settle_by(transport, %Target{address: ip, port: port} = target),
+    do: settle_address([transport], transport.protocol, ip, port, target.domain || "")
+
+  @doc "Whether the stack has a transport for a target."
+  @spec available?(Stack.t(), Target.t()) :: boolean
+  def available?(stack, %Target{transport: protocol, address: address}) do
+    stack
+    |> Transport.by_protocol(protocol)
+    |> Enum.any?(&(&1.module != Transport.Process and reaches?(&1, address)))
   end
 
   # `host` is the one whose name a certificate has to bear.

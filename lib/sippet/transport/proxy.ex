@@ -88,13 +88,16 @@ defmodule Sippet.Transport.Proxy do
 
   defp credentials!(protocol, {username, password} = credentials)
        when is_binary(username) and is_binary(password) do
-    if good?(protocol, username, password), do: credentials, else: credentials!(protocol, :bad)
+    if good?(protocol, username, password), do: credentials, else: refuse_credentials!(protocol)
   end
 
-  defp credentials!(:socks5, _bad),
+  defp credentials!(protocol, _bad), do: refuse_credentials!(protocol)
+
+  @spec refuse_credentials!(:socks5 | :http_connect) :: no_return
+  defp refuse_credentials!(:socks5),
     do: refuse!("to have :credentials of two strings of 1 to 255 bytes")
 
-  defp credentials!(:http_connect, _bad) do
+  defp refuse_credentials!(:http_connect) do
     refuse!(
       "to have :credentials of two strings without control characters, the first without a colon"
     )

@@ -13,8 +13,8 @@ defmodule Sippet.Transports.UDP do
   transport, in the order of their start, whose address family fits.
 
   A STUN Binding request is answered with the address that it came from, as peers behind NATs ask for to keep their way to here
-  open (RFC 5626 §4.4.2, §8). A datagram of nothing but CRLF or NUL, which some send for the same end, is ignored.
-  `Sippet.keep_alive/3` has this side ask.
+  open (RFC 5626 §4.4.2, §8). A datagram of nothing but CRLF or NUL, which some send for the same end, is ignored, and counted in
+  `Sippet.Transaction.counters/1`. `Sippet.keep_alive/3` has this side ask.
   """
 
   use GenServer
@@ -28,10 +28,7 @@ defmodule Sippet.Transports.UDP do
   # How many datagrams the VM delivers before it asks again: enough to keep busy, few enough to be stopped by.
   @active 256
 
-  # What is ignored, and how long it may be to be that.
-  @blank_bytes 4
-
-  @counters [:binding_requests, :binding_responses, :stun_dropped, :blanks, :keep_alive_failures]
+  @counters [:binding_requests, :binding_responses, :stun_dropped, :keep_alive_failures]
 
   @options Options.common(5060) ++
              [
@@ -82,7 +79,6 @@ defmodule Sippet.Transports.UDP do
     * `binding_requests` - requests of STUN that were answered
     * `binding_responses` - responses to those of this side
     * `stun_dropped` - other datagrams that begin as one of STUN does
-    * `blanks` - datagrams of nothing but CRLF or NUL
     * `keep_alive_failures` - flows that `Sippet.keep_alive/3` has found to have failed
   """
   @spec info(server) :: %{
@@ -184,17 +180,12 @@ defmodule Sippet.Transports.UDP do
 
   @impl true
   def handle_info({:udp, socket, ip, port, data}, %{socket: socket} = state) do
-    cond do
-      STUN.stun?(data) ->
-        {:noreply, receive_stun(STUN.decode(data), {ip, port}, state)}
-
-      blank?(data) ->
-        {:noreply, count(state, :blanks)}
-
-      true ->
-        %{stack: stack, transport: transport} = state.attachment
-        Router.receive_message(stack, transport, 0, {ip, port}, data)
-        {:noreply, state}
+    if STUN.stun?(data) do
+      {:noreply, receive_stun(STUN.decode(data), {ip, port}, state)}
+    else
+      %{stack: stack, transport: transport} = state.attachment
+      Router.receive_message(stack, transport, 0, {ip, port}, data)
+      {:noreply, state}
     end
   end
 
@@ -256,12 +247,6 @@ defmodule Sippet.Transports.UDP do
   end
 
   defp receive_stun(:error, _remote, state), do: count(state, :stun_dropped)
-
-  defp blank?(<<byte, _::binary>> = data)
-       when byte in [?\r, 0] and byte_size(data) <= @blank_bytes,
-       do: data in ["\r\n", "\r\n\r\n"] or data == :binary.copy(<<0>>, byte_size(data))
-
-  defp blank?(data), do: data == ""
 
   defp count(state, name), do: update_in(state.counters[name], &(&1 + 1))
 

@@ -5,6 +5,7 @@
 //!   * `{:transmit, address | nil, transport, connection, destination, binary}`
 //!   * `{:run, address}`
 //!   * `{:wake, caller}`
+//!   * `{:failover, address, key, plan, :timeout | {:transport, reason} | {:response, binary}}`
 //!   * `{:report, what, details}`, where somebody listens: see `report`
 
 mod callers;
@@ -13,6 +14,7 @@ mod inspect;
 mod lifecycle;
 mod receive;
 mod report;
+mod routes;
 mod runner;
 mod send;
 
@@ -68,6 +70,7 @@ fn effects_term<'a>(vm: Vm<'a>, placed: &[Placed]) -> Raw<'a> {
             ]),
             Effect::StartRunner(handle) => vm.tuple([atoms.run.into(), address(*shard, *handle)]),
             Effect::Wake(caller) => vm.tuple([atoms.wake.into(), vm.copy(caller)]),
+            Effect::Reroute(reroute) => routes::term(vm, address(*shard, reroute.handle), reroute),
             Effect::Report(report) => report::term(vm, report),
         };
         list = vm.cons(term, list);

@@ -16,8 +16,9 @@ use crate::counters::Counters;
 use crate::door::Door;
 use crate::telemetry;
 
-/// Bits of a handle below the number of its shard.
+/// Bits of a handle below the number of its shard, and of both below the attempt: all of it is a small integer of the VM's.
 const SHARD_BITS: u32 = 48;
+const ATTEMPT_BITS: u32 = 56;
 
 /// How many locks the table of runners is spread over.
 const RUNNER_TABLES: usize = 16;
@@ -56,14 +57,17 @@ pub struct Address {
 
 impl Address {
     pub fn to_bits(self) -> u64 {
-        ((self.shard as u64) << SHARD_BITS) | self.handle.to_bits()
+        (u64::from(self.handle.attempt()) << ATTEMPT_BITS)
+            | ((self.shard as u64) << SHARD_BITS)
+            | self.handle.to_bits()
     }
 
     pub fn from_bits(bits: u64) -> Address {
         let handle = Handle::from_bits(bits & ((1 << SHARD_BITS) - 1));
+        let shard = (bits >> SHARD_BITS) & ((1 << (ATTEMPT_BITS - SHARD_BITS)) - 1);
         Address {
-            shard: (bits >> SHARD_BITS) as usize,
-            handle,
+            shard: shard as usize,
+            handle: handle.with_attempt((bits >> ATTEMPT_BITS) as u8),
         }
     }
 }

@@ -106,7 +106,7 @@ fn retransmission() -> f64 {
 fn runner(effects: &[Effect]) -> Handle {
     let started = effects.iter().find_map(|effect| match effect {
         Effect::StartRunner(handle) => Some(*handle),
-        Effect::Transmit { .. } | Effect::Wake(_) | Effect::Report(_) => None,
+        Effect::Transmit { .. } | Effect::Wake(_) | Effect::Reroute(_) | Effect::Report(_) => None,
     });
     started.expect("a new request starts a runner")
 }

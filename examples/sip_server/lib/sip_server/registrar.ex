@@ -3,7 +3,7 @@ defmodule SipServer.Registrar do
   What becomes of a REGISTER that has been let in (RFC 3261 §10.3, steps 5 to 8), with Path (RFC 3327) and outbound (RFC 5626).
   """
 
-  alias Sippet.{Message, URI}
+  alias Sippet.{Message, Outbound, URI}
   alias SipServer.Location.Binding
 
   @max_bindings 16
@@ -19,7 +19,7 @@ defmodule SipServer.Registrar do
     now = System.os_time(:second)
 
     with {:ok, asked} <- contacts(request, config.expires),
-         {:ok, outbound?} <- outbound(request, asked),
+         {:ok, outbound?} <- outbound(request),
          change = &change(&1, asked, request, outbound?, now),
          {:ok, bindings} <- config.location.update(user, change) do
       {:ok, response(request, bindings, outbound?, now)}
@@ -67,30 +67,25 @@ defmodule SipServer.Registrar do
     end
   end
 
-  # RFC 5626 §6: the client wants it, and the first hop keeps the flow: this server itself, or a proxy that says so.
-  defp outbound(request, asked) do
-    wanted? =
-      "outbound" in Map.get(request.headers, :supported, []) and asked != :all and
-        Enum.any?(asked, &reg_id?/1)
+  # RFC 5626 §6.
+  defp outbound(request) do
+    case Outbound.check_registration(request) do
+      {:outbound, _instance, _reg_id} ->
+        {:ok, true}
 
-    cond do
-      not wanted? -> {:ok, false}
-      first_hop?(request) or ob?(request) -> {:ok, true}
-      true -> {:error, {439, "the first hop keeps no flow", []}}
+      :ordinary ->
+        {:ok, false}
+
+      {:error, 439} ->
+        {:error, {439, "the first hop keeps no flow", []}}
+
+      {:error, 400} ->
+        {:error, {400, "a reg-id that is no number, or one of several contacts", []}}
     end
   end
 
-  defp reg_id?({{_name, _uri, parameters}, _seconds}),
-    do: is_map_key(parameters, "reg-id") and is_map_key(parameters, "+sip.instance")
-
   defp first_hop?(%{headers: %{via: [_only]}}), do: true
   defp first_hop?(_request), do: false
-
-  defp ob?(request) do
-    with {_name, %URI{parameters: parameters}, _} <- List.last(path(request)),
-         do: is_map_key(URI.decode_parameters(parameters), "ob"),
-         else: (nil -> false)
-  end
 
   defp path(request) do
     case Message.decode_header(request, "Path") do

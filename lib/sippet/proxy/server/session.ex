@@ -88,10 +88,13 @@ defmodule Sippet.Proxy.Server.Session do
   end
 
   defp act({:send_response, response}, state) do
-    with {:error, :unwritable} <- send_message(state.config.stack, response),
-         true <- response.start_line.status_code >= 200 do
-      _sent = send_message(state.config.stack, Message.to_response(state.context.request, 502))
-    end
+    sent = send_message(state.config.stack, response)
+
+    # What cannot be written must not leave the request without an answer.
+    _ =
+      if sent == {:error, :unwritable} and response.start_line.status_code >= 200 do
+        send_message(state.config.stack, Message.to_response(state.context.request, 502))
+      end
 
     state
   end

@@ -98,11 +98,7 @@ fn request<'a>(
     let Some(address) = begun else {
         return Ok(vm.term(answer));
     };
-    let pid = env.pid();
-    // It is alive: it calls this.
-    if let Some(monitor) = env.monitor(stack, &pid) {
-        stack.add_caller(env, &pid, address, monitor);
-    }
+    watch(env, stack, address);
     let placed = place(address, effects);
     Ok(vm.term(vm.tuple([
         atoms::get().ok.into(),
@@ -206,13 +202,22 @@ fn engine_cancel<'a>(env: Env<'a>, stack: StackArc, key: Term<'a>) -> NifResult<
     }))
 }
 
+/// The calling process waits for this transaction from here on.
+pub fn watch(env: Env<'_>, stack: &StackArc, address: Address) {
+    let pid = env.pid();
+    // It is alive: it calls this.
+    if let Some(monitor) = env.monitor(stack, &pid) {
+        stack.add_caller(env, &pid, address, monitor);
+    }
+}
+
 fn forget(env: Env<'_>, stack: &StackArc, address: Address) {
     if let Some(monitor) = stack.remove_caller(env, &env.pid(), address) {
         env.demonitor(stack, &monitor);
     }
 }
 
-fn place(address: Address, effects: Vec<sippet_proto::transaction::Effect>) -> Vec<Placed> {
+pub fn place(address: Address, effects: Vec<sippet_proto::transaction::Effect>) -> Vec<Placed> {
     let shard = address.shard;
     effects.into_iter().map(|effect| (shard, effect)).collect()
 }

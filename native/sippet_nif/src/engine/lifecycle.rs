@@ -41,7 +41,7 @@ fn engine_new<'a>(
 }
 
 fn config<'a>(vm: Vm<'a>, tuple: Raw<'a>) -> Option<Config> {
-    let fields = vm.tuple_of::<12>(tuple)?;
+    let fields = vm.tuple_of::<13>(tuple)?;
     let number = |index: usize| u64::try_from(vm.number(*fields.get(index)?)?).ok();
     let flag = |index: usize| Some(*fields.get(index)? == atoms::get().true_.into());
     Some(Config {
@@ -59,6 +59,7 @@ fn config<'a>(vm: Vm<'a>, tuple: Raw<'a>) -> Option<Config> {
         max_transactions: usize::try_from(number(9)?).ok()?,
         reject_merged: flag(10)?,
         deliver_stray_responses: flag(11)?,
+        max_unreliable_bytes: usize::try_from(number(12)?).ok()?,
     })
 }
 

@@ -197,6 +197,7 @@ pub fn send_error(error: SendError) -> Atom {
         SendError::ProvisionalForbidden => atoms.provisional_forbidden,
         SendError::TimeoutForbidden => atoms.timeout_forbidden,
         SendError::TooManyForks => atoms.too_many_forks,
+        SendError::TooLong => atoms.too_long,
         _ => atoms.too_many_transactions,
     }
 }

@@ -1,4 +1,5 @@
-//! What a server notes in the topmost Via of a request it receives (§18.2.1, RFC 3581 §4), done on the raw bytes.
+//! What is changed in the topmost Via of a message, done on the raw bytes: a server notes where a request came from
+//! (§18.2.1, RFC 3581 §4), a client sends it once more by another way (§18.1.1, RFC 3263 §4.3).
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -84,6 +85,33 @@ pub fn stamp_received<'a>(
     }
     out.extend_from_slice(data.get(copied..).unwrap_or_default());
     Some(via)
+}
+
+/// The message with this branch, and this protocol if one is given, in its topmost Via. Everything else stays as it is,
+/// to the byte. `None` where there is no Via that can be understood, or none with a branch.
+pub fn with_branch(data: &[u8], branch: &[u8], protocol: Option<&[u8]>) -> Option<Vec<u8>> {
+    let (text, offset) = first_via(data)?;
+    let via = top_via(text)?;
+    let place = |part: &[u8]| {
+        let start = (part.as_ptr() as usize).checked_sub(data.as_ptr() as usize)?;
+        Some(start..start + part.len())
+    };
+    let mut params = RawParams::new(text);
+    let found = params.find(|param| is_named(text, param, b"branch"))?;
+    let value = found.value?;
+    let value = offset + value.start..offset + value.end;
+    let sent = place(via.protocol)?;
+    let protocol = protocol.unwrap_or(via.protocol);
+    Some(
+        [
+            data.get(..sent.start)?,
+            protocol,
+            data.get(sent.end..value.start)?,
+            branch,
+            data.get(value.end..)?,
+        ]
+        .concat(),
+    )
 }
 
 /// The topmost Via of a message, where there is one that can be understood.
@@ -312,6 +340,35 @@ mod tests {
             let source = "192.0.2.1:9988".parse().unwrap();
             assert_eq!(stamp_received(&mut out, data, source, true), None);
             assert_eq!(out, data);
+        }
+    }
+
+    #[test]
+    fn the_branch_and_the_protocol_are_replaced_and_nothing_else() {
+        for (via, protocol, expected) in [
+            (
+                "Via: SIP/2.0/UDP a;branch=z9hG4bK1;rport, SIP/2.0/TLS b;branch=z9hG4bK2",
+                None,
+                "Via: SIP/2.0/UDP a;branch=z9hG4bKnew;rport, SIP/2.0/TLS b;branch=z9hG4bK2",
+            ),
+            (
+                "v : sip / 2.0 / udp [::1] : 5070 ;x=\"branch=y\" ; BRANCH = z9hG4bK1 ;rport",
+                Some(&b"TCP"[..]),
+                "v : sip / 2.0 / TCP [::1] : 5070 ;x=\"branch=y\" ; BRANCH = z9hG4bKnew ;rport",
+            ),
+        ] {
+            let message = format!("OPTIONS sip:b SIP/2.0\r\n{via}\r\nVia: x;branch=y\r\n\r\nv: b");
+            let expected = message.replace(via, expected);
+            let changed = with_branch(message.as_bytes(), b"z9hG4bKnew", protocol).unwrap();
+            assert_eq!(String::from_utf8(changed).unwrap(), expected);
+        }
+        for data in [
+            &b""[..],
+            b"OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\n\r\n",
+            b"OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/UDP a;branch\r\n\r\n",
+            b"OPTIONS sip:b SIP/2.0\r\nVia: ;branch=x\r\n\r\n",
+        ] {
+            assert_eq!(with_branch(data, b"z9hG4bKnew", None), None);
         }
     }
 

@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::context::{Context, Step, Timer};
-use super::effect::Failure;
+use super::effect::{Failure, Setback};
 use super::input::IncomingResponse;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +74,16 @@ impl Client {
                 cx.arm(Timer::E, self.interval_ms);
                 Step::Alive
             }
+            // Whoever has sent a provisional response is there: only silence is a reason to go elsewhere (RFC 3263 §4.3).
+            (State::Trying, Event::Timer(Timer::F)) if cx.may_go_on() => {
+                cx.set_back(&mut self.request, Setback::Timeout)
+            }
+            (State::Trying | State::Proceeding, Event::TransportError(reason))
+                if cx.may_go_on() =>
+            {
+                cx.set_back(&mut self.request, Setback::Transport(reason))
+            }
+
             (State::Trying | State::Proceeding, Event::Timer(Timer::F)) => {
                 cx.fail(Failure::Timeout);
                 self.end()
@@ -98,6 +108,10 @@ impl Client {
     }
 
     fn response(&mut self, response: &IncomingResponse, cx: &mut Context<'_>) -> Step {
+        if response.status_code == 503 && cx.may_go_on() {
+            let setback = Setback::Unavailable(Box::new(response.clone()));
+            return cx.set_back(&mut self.request, setback);
+        }
         cx.deliver_response(response);
         if response.status_code < 200 {
             // Timers E and F run on; E is at T2 from its next firing (§17.1.2.2).

@@ -84,6 +84,8 @@ pub struct Config {
     pub reject_merged: bool,
     /// Responses that match no transaction go to the core, as a stateless proxy wants it (§16.11).
     pub deliver_stray_responses: bool,
+    /// How long a request may be that leaves by a transport that is not reliable (§18.1.1).
+    pub max_unreliable_bytes: usize,
 }
 
 impl Default for Config {
@@ -93,6 +95,7 @@ impl Default for Config {
             max_transactions: 1_000_000,
             reject_merged: false,
             deliver_stray_responses: false,
+            max_unreliable_bytes: 1_300,
         }
     }
 }

@@ -6,13 +6,15 @@ use bytes::Bytes;
 
 use super::config::Timers;
 use super::delivery::{Listener, Process, QUEUE_LIMIT, Runner};
-use super::effect::{Delivery, Effect, End, Failure, Report, Target};
+use super::effect::{Delivery, Effect, End, Failure, Report, Setback, Target};
 use super::input::{IncomingResponse, Name};
 use super::key::{Key, KeyMaker};
 use super::outcome::{Class, Surroundings};
+use super::route::Route;
 use super::slab::{Handle, Table};
 use crate::message::Method;
 use crate::message::reply::{Reply, Salvage, write_reply};
+use crate::message::stamp::with_branch;
 use crate::timer::wheel::{TimerId, Wheel};
 
 /// The timers of a transaction: those of §17 and RFC 6026 by their letters, and the engine's own.
@@ -54,6 +56,8 @@ pub enum Timer {
     Unanswered,
     /// INVITE server: repeat the 2xx (§13.3.1.4).
     Accepted,
+    /// Client: nobody has found it another target.
+    Between,
     /// Nobody took up the runner.
     Runner,
     /// The ACK that this request waits for was not taken in time.
@@ -74,7 +78,7 @@ impl Timer {
             | Timer::K
             | Timer::L
             | Timer::M => 1,
-            Timer::Proceeding | Timer::Watchdog | Timer::Unanswered => 1,
+            Timer::Proceeding | Timer::Watchdog | Timer::Unanswered | Timer::Between => 1,
             Timer::Runner => 2,
             Timer::Gate => 3,
         }
@@ -150,6 +154,10 @@ pub(super) struct Common {
     pub concluded: Option<(u16, u64)>,
     /// It failed, or was ended.
     pub end: End,
+    /// It may go to other targets, or has a branch that its core does not know.
+    pub route: Option<Box<Route>>,
+    /// It only sees to what a target repeats that was left: not one that others know of.
+    pub aside: bool,
     timers: [Option<TimerId>; 4],
 }
 
@@ -186,8 +194,15 @@ impl Common {
             retransmissions: 0,
             concluded: None,
             end: End::Normal,
+            route: None,
+            aside: false,
             timers: [None; 4],
         }
+    }
+
+    /// How many targets its request has had before this one.
+    pub fn attempt(&self) -> u8 {
+        self.route.as_ref().map_or(0, |route| route.attempt)
     }
 
     /// A 2xx to an INVITE: somebody has taken the call.
@@ -203,6 +218,8 @@ pub(super) enum Step {
     Alive,
     /// The machine has terminated.
     Ended,
+    /// The target has failed, as the route says.
+    SetBack,
 }
 
 /// The engine around one transaction, for the length of a step.
@@ -260,7 +277,7 @@ impl Context<'_> {
         self.effects.push(Effect::Transmit {
             target,
             bytes: bytes.clone(),
-            handle: Some(self.handle),
+            handle: Some(self.handle.with_attempt(self.common.attempt())),
         });
     }
 
@@ -295,7 +312,7 @@ impl Context<'_> {
 
     /// Says that it has ended, if somebody listens.
     pub fn report_stop(&mut self, client: bool) {
-        if self.surroundings.listening.stops {
+        if self.surroundings.listening.stops && !self.common.aside {
             let since = |at: u64| at.saturating_sub(self.common.created_ms);
             self.effects.push(Effect::Report(Box::new(Report::Stopped {
                 name: self.common.name.clone(),
@@ -318,16 +335,55 @@ impl Context<'_> {
         self.deliver(Delivery::Failed(failure));
     }
 
+    /// Another target may be tried where this one fails (RFC 3263 §4.3). What is cancelled is not sent again.
+    pub fn may_go_on(&self) -> bool {
+        !self.common.cancelled
+            && self
+                .common
+                .route
+                .as_ref()
+                .is_some_and(|route| route.plan.is_some())
+    }
+
+    /// The target has failed, and the request waits for another one.
+    pub fn set_back(&mut self, request: &mut Bytes, setback: Setback) -> Step {
+        if let Some(route) = &mut self.common.route {
+            route.setback = Some((core::mem::take(request), setback));
+        }
+        Step::SetBack
+    }
+
+    /// A response to this transaction, with the branch that its core knows.
+    pub fn restore(&self, bytes: &Bytes) -> Bytes {
+        match with_branch(bytes, self.common.name.branch(), None) {
+            Some(restored) => Bytes::from(restored),
+            None => bytes.clone(),
+        }
+    }
+
     /// Puts a response of this transaction into the core's queue.
     pub fn deliver_response(&mut self, response: &IncomingResponse) {
         let delivery = Delivery::Response {
-            bytes: response.bytes.clone(),
+            bytes: if response.key == self.common.key {
+                response.bytes.clone()
+            } else {
+                self.restore(&response.bytes)
+            },
             source: response.source.clone(),
             keyed: true,
         };
         self.enqueue(Queued {
             delivery,
             status_code: Some(response.status_code),
+            stamp_us: self.surroundings.stamp_us,
+        });
+    }
+
+    /// Puts a response of the engine's own into the core's queue.
+    pub fn deliver_own(&mut self, delivery: Delivery, status_code: u16) {
+        self.enqueue(Queued {
+            delivery,
+            status_code: Some(status_code),
             stamp_us: self.surroundings.stamp_us,
         });
     }

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::input::Name;
+use super::input::{IncomingResponse, Name};
 use super::slab::Handle;
 
 /// The transport, and the connection within it, that carried a message. The engine only keeps it.
@@ -43,6 +43,30 @@ pub enum Failure {
     NoAck,
     /// The transport could not send; its own words, opaque here (§8.1.3.1: as if a 503 had come).
     Transport(Bytes),
+}
+
+/// Why a request may go to another target (RFC 3263 §4.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setback {
+    /// Timer B or F, and no response at all.
+    Timeout,
+    /// The transport could not send, in its own words.
+    Transport(Bytes),
+    /// A 503 (§21.5.4).
+    Unavailable(Box<IncomingResponse>),
+}
+
+/// A request that has lost a target and may have others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reroute {
+    /// The transaction.
+    pub handle: Handle,
+    /// The words of its key.
+    pub name: Name,
+    /// What its sender has given it for this: where it was, and where it may go.
+    pub plan: Bytes,
+    /// What became of the target.
+    pub setback: Setback,
 }
 
 /// What the core is owed.
@@ -87,6 +111,9 @@ pub enum Effect {
     /// Tell the process that waits, which is named as in its request, to call [`super::Engine::collect`] until there is
     /// nothing left.
     Wake(Bytes),
+    /// Find the request another target and call [`super::Engine::proceed`], or [`super::Engine::give_up`] where there is
+    /// none. If neither comes it fails after 64·T1.
+    Reroute(Box<Reroute>),
     /// Tell those who listen.
     Report(Box<Report>),
 }

@@ -5,6 +5,8 @@ mod census;
 mod inspect;
 #[cfg(test)]
 mod pairs;
+mod requests;
+mod routes;
 mod runners;
 mod sends;
 
@@ -17,11 +19,12 @@ use super::config::Config;
 use super::context::{Alarm, Common, Context, Step, Timer};
 use super::delivery::{Listener, Runner};
 use super::effect::{Delivery, Effect, End};
-use super::input::{IncomingRequest, IncomingResponse, Kind, Name};
+use super::input::{IncomingResponse, Name};
 use super::invite_client::{self, InviteClient};
 use super::invite_server::{self, InviteServer};
 use super::key::{Key, KeyMaker};
-use super::outcome::{Census, Class, Gauges, Surroundings, Verdict};
+use super::outcome::{Census, Gauges, Surroundings, Verdict};
+use super::route::{Between, Owner};
 use super::server::{self, Server};
 use super::slab::{Handle, Slab, Table};
 use crate::timer::wheel::Wheel;
@@ -31,6 +34,8 @@ enum Machine {
     Client(Client),
     InviteServer(InviteServer),
     Server(Server),
+    /// A client's, while its request has no target.
+    Between(Between),
     /// No machine: a message that goes to the core outside of any transaction.
     Stray {
         acknowledges: bool,
@@ -45,7 +50,10 @@ impl Machine {
     fn is_client(&self) -> bool {
         matches!(
             self,
-            Machine::InviteClient(_) | Machine::Client(_) | Machine::Ended { client: true }
+            Machine::InviteClient(_)
+                | Machine::Client(_)
+                | Machine::Between(_)
+                | Machine::Ended { client: true }
         )
     }
 
@@ -125,194 +133,6 @@ impl Engine {
         self.table.len() + self.gates.len() + self.wheel.len()
     }
 
-    /// A request came in.
-    pub fn handle_request(
-        &mut self,
-        now: u64,
-        request: IncomingRequest,
-        effects: &mut Vec<Effect>,
-    ) -> Verdict {
-        self.advance(now);
-        match request.kind {
-            Kind::Ack => self.handle_ack(request, effects),
-            Kind::Invite | Kind::Cancel | Kind::NonInvite => {
-                // A CANCEL's transaction is found by its own key, also when the INVITE's is gone.
-                match self.table.get(request.key).copied() {
-                    Some(handle) => {
-                        self.gauges.absorbed_messages += 1;
-                        self.step(handle, effects, |machine, cx| match machine {
-                            Machine::InviteServer(m) => {
-                                server_step(m.handle(invite_server::Event::Request, cx))
-                            }
-                            Machine::Server(m) => match m.handle(server::Event::Request, cx) {
-                                server::Outcome::Step(step) => step,
-                                _ => Step::Alive,
-                            },
-                            _ => Step::Alive,
-                        });
-                        Verdict::Matched
-                    }
-                    None => self.begin_server(request, effects),
-                }
-            }
-        }
-    }
-
-    /// Whether the request may be refused, and as what: not what belongs to a transaction that there is, and no CANCEL.
-    pub fn class_of(&self, request: &IncomingRequest) -> Option<Class> {
-        let unknown = |key| self.table.get(key).is_none();
-        match request.kind {
-            Kind::Invite | Kind::NonInvite if unknown(request.key) => Some(if request.in_dialog {
-                Class::Inside
-            } else {
-                Class::Outside
-            }),
-            Kind::Ack
-                if !request.stateless_ack
-                    && unknown(request.key)
-                    && unknown(request.acknowledged) =>
-            {
-                Some(Class::Inside)
-            }
-            _ => None,
-        }
-    }
-
-    fn begin_server(&mut self, request: IncomingRequest, effects: &mut Vec<Effect>) -> Verdict {
-        let invite = match request.kind {
-            Kind::Cancel => match self.table.get(request.invite) {
-                Some(invite) => Some(*invite),
-                None => return Verdict::Reply(481),
-            },
-            _ => None,
-        };
-        if !self.has_room(request.in_dialog || request.kind == Kind::Cancel) {
-            self.gauges.refused_requests += 1;
-            return Verdict::Reply(503);
-        }
-        let merged =
-            self.config.reject_merged && !request.in_dialog && request.kind != Kind::Cancel;
-        if merged && self.table.get(request.merged).is_some() {
-            return Verdict::Reply(482);
-        }
-        let mut common = Common::new(
-            request.name,
-            request.key,
-            request.call,
-            request.target,
-            request.reliable,
-            self.now,
-        );
-        common.class = match request.kind {
-            Kind::Cancel => None,
-            _ if request.in_dialog => Some(Class::Inside),
-            _ => Some(Class::Outside),
-        };
-        // The machine is made with its context, and the context needs a place: it starts as one that has ended.
-        let Some(handle) = self.insert(Entry {
-            common,
-            machine: Machine::Ended { client: false },
-        }) else {
-            return Verdict::Reply(503);
-        };
-        self.table.insert(request.key, handle);
-        let gated = match invite {
-            Some(invite) => self.follow(invite, handle),
-            None => self.wait_at_gate(request.call, handle),
-        };
-        let delivery = Delivery::Request {
-            bytes: request.bytes.clone(),
-            source: request.source,
-            keyed: true,
-        };
-        self.with(handle, effects, |machine, cx| {
-            cx.report_start(false);
-            *machine = match request.kind {
-                Kind::Invite => Machine::InviteServer(InviteServer::start(request.bytes, cx)),
-                _ => Machine::Server(Server::start(request.bytes, cx)),
-            };
-            if merged {
-                cx.alias(request.merged);
-            }
-            if gated {
-                cx.common.gated = true;
-                if invite.is_none() {
-                    cx.arm(Timer::Gate, cx.config.gate_ms);
-                }
-            }
-            cx.deliver(delivery);
-        });
-        Verdict::Began(handle)
-    }
-
-    fn handle_ack(&mut self, ack: IncomingRequest, effects: &mut Vec<Effect>) -> Verdict {
-        if ack.stateless_ack {
-            // A client that was refused, and whose repetition was not, acknowledges by the refusal's To tag.
-            if let Some(handle) = self.table.get(ack.key).copied() {
-                self.step(handle, effects, |machine, cx| match machine {
-                    Machine::InviteServer(m) => {
-                        server_step(m.handle(invite_server::Event::Ack, cx))
-                    }
-                    _ => Step::Alive,
-                });
-            }
-            self.gauges.absorbed_messages += 1;
-            return Verdict::Dropped;
-        }
-        let by_branch = self.table.get(ack.key).copied();
-        let matched = by_branch.or_else(|| self.table.get(ack.acknowledged).copied());
-        // Refused before the machine has seen it: the 2xx is repeated, and the ACK comes again.
-        let takes = |handle| match self.entries.get(handle).map(|entry| &entry.machine) {
-            Some(Machine::InviteServer(m)) => m.state == invite_server::State::Accepted,
-            _ => false,
-        };
-        if matched.is_none_or(takes) && !self.has_room(true) {
-            self.gauges.refused_requests += 1;
-            return Verdict::Dropped;
-        }
-        if let Some(handle) = matched {
-            let mut deliver = false;
-            self.step(handle, effects, |machine, cx| {
-                let Machine::InviteServer(m) = machine else {
-                    return Step::Alive;
-                };
-                let mut outcome = match by_branch {
-                    Some(_) => m.handle(invite_server::Event::Ack, cx),
-                    None => m.handle(invite_server::Event::Acknowledged(ack.acknowledged), cx),
-                };
-                // An ACK to a 2xx under the INVITE's own branch is still that 2xx's.
-                if by_branch.is_some() && outcome == invite_server::Outcome::Deliver {
-                    outcome = m.handle(invite_server::Event::Acknowledged(ack.acknowledged), cx);
-                }
-                deliver = outcome == invite_server::Outcome::Deliver;
-                server_step(outcome)
-            });
-            if !deliver {
-                self.gauges.absorbed_messages += 1;
-                return Verdict::Matched;
-            }
-        }
-        let delivery = Delivery::Request {
-            bytes: ack.bytes,
-            source: ack.source,
-            keyed: false,
-        };
-        let mut common = Common::new(
-            ack.name,
-            ack.key,
-            ack.call,
-            ack.target,
-            ack.reliable,
-            self.now,
-        );
-        common.class = Some(Class::Inside);
-        if !self.deliver_stray(common, true, delivery, effects) {
-            return Verdict::Dropped;
-        }
-        self.shut_gate(ack.call);
-        Verdict::Delivered
-    }
-
     fn deliver_stray(
         &mut self,
         common: Common,
@@ -345,19 +165,32 @@ impl Engine {
             return self.stray_response(response, effects);
         };
         let mut released = None;
-        self.step(handle, effects, |machine, cx| match machine {
-            Machine::InviteClient(m) => {
-                match m.handle(invite_client::Event::Response(&response), cx) {
-                    invite_client::Outcome::Step(step) => step,
-                    invite_client::Outcome::Cancel(cancel) => {
-                        released = Some(cancel);
-                        Step::Alive
+        let mut left = None;
+        self.step(handle, effects, |machine, cx| {
+            if let Some(route) = &cx.common.route
+                && let Owner::Left(acknowledger) = route.owner(response.key)
+            {
+                left = acknowledger;
+                cx.gauges.absorbed_messages += u64::from(left.is_none());
+                return Step::Alive;
+            }
+            match machine {
+                Machine::InviteClient(m) => {
+                    match m.handle(invite_client::Event::Response(&response), cx) {
+                        invite_client::Outcome::Step(step) => step,
+                        invite_client::Outcome::Cancel(cancel) => {
+                            released = Some(cancel);
+                            Step::Alive
+                        }
                     }
                 }
+                Machine::Client(m) => m.handle(client::Event::Response(&response), cx),
+                _ => Step::Alive,
             }
-            Machine::Client(m) => m.handle(client::Event::Response(&response), cx),
-            _ => Step::Alive,
         });
+        if let Some(left) = left {
+            self.acknowledge_again(left, &response, effects);
+        }
         if let Some(cancel) = released {
             self.release_cancel(handle, cancel, effects);
         }
@@ -398,6 +231,8 @@ impl Engine {
     ) {
         self.advance(now);
         self.step(handle, effects, |machine, cx| match machine {
+            // The connection to a target that was left, for instance.
+            _ if cx.common.attempt() != handle.attempt() => Step::Alive,
             Machine::InviteClient(m) => {
                 client_step(m.handle(invite_client::Event::TransportError(reason), cx))
             }
@@ -409,13 +244,20 @@ impl Engine {
                 server::Outcome::Step(step) => step,
                 _ => Step::Alive,
             },
-            Machine::Stray { .. } | Machine::Ended { .. } => Step::Alive,
+            Machine::Between(_) | Machine::Stray { .. } | Machine::Ended { .. } => Step::Alive,
         });
     }
 
-    /// The transaction of a key.
+    /// The transaction of a key; of one that has had several branches, the attempt that this was.
     pub fn find(&self, key: Key) -> Option<Handle> {
-        self.table.get(key).copied()
+        let handle = self.table.get(key).copied()?;
+        let common = &self.entries.get(handle)?.common;
+        Some(match &common.route {
+            Some(route) if route.current == key => handle.with_attempt(route.attempt),
+            // Any but the present one.
+            Some(route) if common.key != key => handle.with_attempt(route.attempt + 7),
+            _ => handle,
+        })
     }
 
     /// Ends a transaction at once. The core is told nothing, also not what waits for it.
@@ -461,7 +303,10 @@ impl Engine {
                         server::Outcome::Step(step) => step,
                         _ => Step::Alive,
                     },
-                    Machine::Stray { .. } | Machine::Ended { .. } => Step::Alive,
+                    Machine::Between(m) if timer == Timer::Between => m.give_up(cx),
+                    Machine::Between(_) | Machine::Stray { .. } | Machine::Ended { .. } => {
+                        Step::Alive
+                    }
                 }),
             }
         }
@@ -549,8 +394,10 @@ impl Engine {
         effects: &mut Vec<Effect>,
         run: impl FnOnce(&mut Machine, &mut Context<'_>) -> Step,
     ) {
+        let mut outcome = Step::Alive;
         self.with(handle, effects, |machine, cx| {
-            if run(machine, cx) == Step::Ended && !machine.is_over() {
+            outcome = run(machine, cx);
+            if outcome == Step::Ended && !machine.is_over() {
                 let client = machine.is_client();
                 cx.report_stop(client);
                 *machine = Machine::Ended { client };
@@ -561,7 +408,15 @@ impl Engine {
                     cx.table.remove(alias);
                 }
             }
+            if outcome == Step::Ended && cx.common.route.is_none() {
+                outcome = Step::Alive;
+            }
         });
+        match outcome {
+            Step::Alive => {}
+            Step::Ended => self.hand_over_left(handle),
+            Step::SetBack => self.set_back(handle, effects),
+        }
         self.sweep(handle, effects);
     }
 

@@ -215,7 +215,7 @@ impl IncomingRequest {
 }
 
 /// A response that came in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingResponse {
     /// Its client transaction.
     pub key: Key,
@@ -283,6 +283,12 @@ pub struct OutgoingRequest {
     pub reliable: bool,
     /// Who is told what becomes of it.
     pub listener: Listener,
+    /// It may go elsewhere if this target fails: what comes back then, in a [`super::Reroute`].
+    pub plan: Option<Bytes>,
+    /// It goes however long it is.
+    pub any_length: bool,
+    /// The key that the core knows it by, where its branch is not the core's.
+    pub known: Option<Key>,
 }
 
 impl OutgoingRequest {
@@ -319,8 +325,28 @@ impl OutgoingRequest {
             target,
             reliable,
             listener: Listener::Core,
+            plan: None,
+            any_length: false,
+            known: None,
         })
     }
+}
+
+/// Where a request goes on to that has lost its target.
+#[derive(Debug, Clone)]
+pub struct Continuation<'a> {
+    /// A branch of its own, new in space and time (§8.1.1.7).
+    pub branch: &'a [u8],
+    /// The protocol for its topmost Via (§18.1.1).
+    pub protocol: &'a [u8],
+    /// Where it goes.
+    pub target: Target,
+    /// The transport delivers or tells.
+    pub reliable: bool,
+    /// As of [`OutgoingRequest`].
+    pub plan: Option<Bytes>,
+    /// As of [`OutgoingRequest`].
+    pub any_length: bool,
 }
 
 /// A response that the core sends.

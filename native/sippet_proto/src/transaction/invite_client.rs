@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::ack::build_ack;
 use super::context::{Context, Step, Timer};
-use super::effect::{Failure, Target};
+use super::effect::{Failure, Setback, Target};
 use super::input::{IncomingResponse, OutgoingRequest};
 use super::key::Key;
 
@@ -113,6 +113,7 @@ impl InviteClient {
                 match response.status_code {
                     ..200 => return self.provisional(response, cx),
                     200..300 => self.accept(response, cx),
+                    503 if cx.may_go_on() => return Outcome::Step(self.set_back(response, cx)),
                     300.. => return Outcome::Step(self.complete(response, cx)),
                 }
                 Outcome::Step(Step::Alive)
@@ -138,6 +139,13 @@ impl InviteClient {
                 self.interval_ms = self.interval_ms.saturating_mul(2);
                 cx.arm(Timer::A, self.interval_ms);
                 Outcome::Step(Step::Alive)
+            }
+            // In Proceeding the target is there, whatever it does.
+            (State::Calling, Event::Timer(Timer::B)) if cx.may_go_on() => {
+                Outcome::Step(cx.set_back(&mut self.request, Setback::Timeout))
+            }
+            (State::Calling, Event::TransportError(reason)) if cx.may_go_on() => {
+                Outcome::Step(cx.set_back(&mut self.request, Setback::Transport(reason)))
             }
             (State::Calling, Event::Timer(Timer::B))
             | (State::Proceeding, Event::Timer(Timer::Proceeding)) => {
@@ -275,6 +283,17 @@ impl InviteClient {
         self.state = State::Completed;
         cx.arm(Timer::D, cx.config.timer_d_ms.max(cx.config.timeout_ms()));
         Step::Alive
+    }
+
+    /// A 503 that the core does not see: acknowledged as any other, and as often as it comes.
+    fn set_back(&mut self, response: &IncomingResponse, cx: &mut Context<'_>) -> Step {
+        self.ack = build_ack(&self.request, &response.bytes);
+        self.acknowledge(cx);
+        self.state = State::Completed;
+        cx.set_back(
+            &mut self.request,
+            Setback::Unavailable(Box::new(response.clone())),
+        )
     }
 
     fn acknowledge(&self, cx: &mut Context<'_>) {

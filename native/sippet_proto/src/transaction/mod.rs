@@ -19,16 +19,20 @@ mod invite_client;
 mod invite_server;
 mod key;
 mod outcome;
+mod route;
 mod server;
 mod slab;
 
 pub use config::{Config, Timers};
 pub use context::Timer;
 pub use delivery::{Listener, Process};
-pub use effect::{Delivery, Destination, Effect, End, Failure, Flow, Report, Target};
+pub use effect::{
+    Delivery, Destination, Effect, End, Failure, Flow, Report, Reroute, Setback, Target,
+};
 pub use engine::Engine;
 pub use input::{
-    IncomingRequest, IncomingResponse, Kind, Name, OutgoingRequest, OutgoingResponse, Unfit,
+    Continuation, IncomingRequest, IncomingResponse, Kind, Name, OutgoingRequest, OutgoingResponse,
+    Unfit,
 };
 pub use key::{Key, KeyMaker};
 pub use outcome::{

@@ -87,6 +87,9 @@ pub enum SendError {
     /// As many transactions are open as may be.
     #[error("as many transactions are open as may be")]
     TooManyTransactions,
+    /// It wants a transport that is reliable (§18.1.1).
+    #[error("the request is too long for a transport that is not reliable")]
+    TooLong,
 }
 
 /// One thing for the core, as its runner takes it.

@@ -14,13 +14,31 @@ const SEGMENTS: usize = 64;
 pub struct Handle {
     index: u32,
     generation: u32,
+    /// Of a message that was sent: which target of the request it went to.
+    attempt: u8,
 }
 
 impl Handle {
     const INDEX_BITS: u32 = 24;
     const GENERATION_BITS: u32 = 24;
+    /// Attempts are counted by so many.
+    const ATTEMPTS: u8 = 8;
 
-    /// A number below 2^48.
+    /// Which target of its request a message went to, from 0, below 8: what comes late of one is no matter of the next.
+    pub fn attempt(self) -> u8 {
+        self.attempt
+    }
+
+    /// The same transaction, and a message to this target of it.
+    #[must_use]
+    pub fn with_attempt(self, attempt: u8) -> Handle {
+        Handle {
+            attempt: attempt % Handle::ATTEMPTS,
+            ..self
+        }
+    }
+
+    /// A number below 2^48, without the attempt.
     pub fn to_bits(self) -> u64 {
         (u64::from(self.generation) << Handle::INDEX_BITS) | u64::from(self.index)
     }
@@ -32,6 +50,7 @@ impl Handle {
         Handle {
             index: index as u32,
             generation: generation as u32,
+            attempt: 0,
         }
     }
 }
@@ -75,6 +94,7 @@ impl<T> Slab<T> {
         let handle = Handle {
             index,
             generation: slot.generation,
+            attempt: 0,
         };
         self.len += 1;
         Some(handle)
@@ -139,6 +159,7 @@ impl<T> Slab<T> {
             Handle {
                 index,
                 generation: slot.generation,
+                attempt: 0,
             },
             value,
         ))

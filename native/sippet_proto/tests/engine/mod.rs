@@ -4,9 +4,9 @@
 pub mod text;
 
 use sippet_proto::transaction::{
-    Census, Class, Collected, Config, Delivery, Destination, Effect, Engine, Failure, Flow, Handle,
-    IncomingRequest, IncomingResponse, KeyMaker, Listener, OutgoingRequest, OutgoingResponse,
-    Report, SendError, Taken, Target, Verdict,
+    Census, Class, Collected, Config, Continuation, Delivery, Destination, Effect, Engine, Failure,
+    Flow, Handle, IncomingRequest, IncomingResponse, KeyMaker, Listener, OutgoingRequest,
+    OutgoingResponse, Report, SendError, Setback, Taken, Target, Verdict,
 };
 use sippet_proto::{Arena, Bytes, Options, parse};
 
@@ -51,6 +51,8 @@ pub struct Bench {
     pub names: Vec<String>,
     /// What those who listen were told.
     pub reports: Vec<Report>,
+    /// Transactions whose requests have lost their target, and the plans.
+    pub rerouted: Vec<(Handle, String)>,
     keys: KeyMaker,
     log: Vec<String>,
 }
@@ -73,6 +75,7 @@ impl Bench {
             seen: Vec::new(),
             names: Vec::new(),
             reports: Vec::new(),
+            rerouted: Vec::new(),
             keys,
             log: Vec::new(),
         }
@@ -173,7 +176,7 @@ impl Bench {
     }
 
     pub fn send_to(&mut self, text: &str, to: &str) -> Result<Option<Handle>, SendError> {
-        self.send_for(text, to, Listener::Core)
+        self.send_for(text, to, Listener::Core, None)
     }
 
     /// A process that calls itself `alice` sends a request and waits.
@@ -182,8 +185,46 @@ impl Bench {
     }
 
     pub fn try_ask(&mut self, text: &str) -> Option<Handle> {
+        self.try_ask_with(text, None)
+    }
+
+    pub fn try_ask_with(&mut self, text: &str, plan: Option<&str>) -> Option<Handle> {
         let alice = Listener::Caller(Bytes::from_static(b"alice"));
-        self.send_for(text, PEER, alice).ok().flatten()
+        self.send_for(text, PEER, alice, plan).ok().flatten()
+    }
+
+    /// The core sends a request that has other targets, of which a plan knows.
+    pub fn route(&mut self, text: &str, plan: &str) -> Result<Option<Handle>, SendError> {
+        self.send_for(text, PEER, Listener::Core, Some(plan))
+    }
+
+    /// The request goes on to another target.
+    pub fn proceed(
+        &mut self,
+        handle: Handle,
+        branch: &str,
+        to: &str,
+        plan: Option<&str>,
+    ) -> Result<(), SendError> {
+        let next = Continuation {
+            branch: branch.as_bytes(),
+            protocol: if self.reliable { b"TCP" } else { b"UDP" },
+            target: target(to),
+            reliable: self.reliable,
+            plan: plan.map(|plan| Bytes::copy_from_slice(plan.as_bytes())),
+            any_length: false,
+        };
+        let mut effects = Vec::new();
+        let result = self.engine.proceed(self.now, handle, next, &mut effects);
+        self.perform(effects);
+        result
+    }
+
+    /// The request has no other target.
+    pub fn give_up(&mut self, handle: Handle) {
+        let mut effects = Vec::new();
+        self.engine.give_up(self.now, handle, &mut effects);
+        self.perform(effects);
     }
 
     fn send_for(
@@ -191,6 +232,7 @@ impl Bench {
         text: &str,
         to: &str,
         listener: Listener,
+        plan: Option<&str>,
     ) -> Result<Option<Handle>, SendError> {
         let arena = Arena::new();
         let message = parse(text.as_bytes(), &Options::default(), &arena).unwrap();
@@ -199,6 +241,7 @@ impl Bench {
             OutgoingRequest::new(&message, &self.keys, bytes, target(to), self.reliable).unwrap();
         let request = OutgoingRequest {
             listener,
+            plan: plan.map(|plan| Bytes::copy_from_slice(plan.as_bytes())),
             ..request
         };
         let mut effects = Vec::new();
@@ -351,6 +394,16 @@ impl Bench {
                     self.log.push(format!("{} wake {caller}", self.now));
                 }
                 Effect::Report(report) => self.reports.push(*report),
+                Effect::Reroute(reroute) => {
+                    let plan = String::from_utf8(reroute.plan.to_vec()).unwrap();
+                    let why = match &reroute.setback {
+                        Setback::Timeout => "timeout".into(),
+                        Setback::Transport(reason) => String::from_utf8_lossy(reason).into_owned(),
+                        Setback::Unavailable(response) => response.status_code.to_string(),
+                    };
+                    self.log.push(format!("{} lost {plan}: {why}", self.now));
+                    self.rerouted.push((reroute.handle, plan));
+                }
                 Effect::StartRunner(handle) => {
                     self.log.push(format!("{} run", self.now));
                     self.called.push(handle);

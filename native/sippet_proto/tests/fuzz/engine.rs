@@ -59,6 +59,10 @@ impl Script<'_> {
                 b'v' => Wait(self.any() as u64 * 25),
                 b'w' => Wait(self.any() as u64 * 500),
                 b'x' => Cancel(self.any()),
+                b'{' => Route(self.call(), self.flag()),
+                b'y' => Proceed(self.any(), self.flag()),
+                b'z' => GiveUp(self.any()),
+                b'|' => ReceiveLate(self.any(), self.code(), self.tag()),
                 _ => continue,
             });
         }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use sippet_proto::transaction::{Config, Handle, Verdict};
 
-use crate::engine::Bench;
 use crate::engine::text::*;
+use crate::engine::{Bench, PEER};
 
 #[derive(Debug, Clone)]
 pub enum Operation {
@@ -24,6 +24,12 @@ pub enum Operation {
     Collect(usize),
     Abandon(usize),
     Cancel(usize),
+    /// A request with other targets, for the core or for a process that waits; what becomes of it when one fails.
+    Route(usize, bool),
+    Proceed(usize, bool),
+    GiveUp(usize),
+    /// From the network: a response to what was sent last by that name.
+    ReceiveLate(usize, u16, usize),
     Respond(usize, u16, usize, bool),
     RespondToCancel(usize),
     /// From the runners: start one, go on, die.
@@ -65,6 +71,7 @@ pub struct World {
     running: HashSet<Handle>,
     /// Those that a process waits for.
     awaited: Vec<Handle>,
+    branches: usize,
 }
 
 impl World {
@@ -78,6 +85,7 @@ impl World {
             handles: Vec::new(),
             running: HashSet::new(),
             awaited: Vec::new(),
+            branches: 0,
         }
     }
 
@@ -146,6 +154,36 @@ impl World {
             Cancel(n) => {
                 if let Some(handle) = self.some_handle(*n) {
                     let _ = self.bench.cancel(handle);
+                }
+            }
+            Route(n, waits) => {
+                let handle = if *waits {
+                    self.bench.try_ask_with(&text(n), Some("more"))
+                } else {
+                    self.bench.route(&text(n), "more").ok().flatten()
+                };
+                self.handles.extend(handle);
+                self.awaited.extend(handle.filter(|_| *waits));
+            }
+            Proceed(n, more) => {
+                if let Some(handle) = self.some_handle(*n) {
+                    self.branches += 1;
+                    let branch = format!("z9hG4bKnext{}", self.branches);
+                    let plan = more.then_some("more");
+                    let _ = self.bench.proceed(handle, &branch, PEER, plan);
+                }
+            }
+            GiveUp(n) => {
+                if let Some(handle) = self.some_handle(*n) {
+                    self.bench.give_up(handle);
+                }
+            }
+            ReceiveLate(n, code, t) => {
+                let count = self.bench.sent.len().max(1);
+                let sent = self.bench.sent.iter().rev().nth(n % count);
+                let text = sent.map(|sent| sent.text.clone()).unwrap_or_default();
+                if !text.is_empty() && !text.starts_with("SIP/") {
+                    self.received(&response(&text, *code, &tag(t)));
                 }
             }
             Begin(n) => {

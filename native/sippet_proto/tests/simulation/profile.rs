@@ -69,6 +69,7 @@ impl Profile {
             max_transactions: random.pick(&[1_000_000, 1_000_000, 1_000_000, 40]),
             reject_merged: random.percent(20),
             deliver_stray_responses: random.percent(20),
+            ..Config::default()
         };
         let calm = random.percent(20);
         let span_ms = random.pick(&[2_000, 30_000, 120_000]);

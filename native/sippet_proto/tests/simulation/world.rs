@@ -511,6 +511,7 @@ impl World {
                 }
                 Effect::Wake(caller) => panic!("nobody waits for {caller:?}"),
                 Effect::Report(report) => panic!("nobody listens: {report:?}"),
+                Effect::Reroute(reroute) => panic!("there is no other target: {reroute:?}"),
                 Effect::StartRunner(handle) => {
                     if self.nodes[node].running.contains_key(&handle.to_bits()) {
                         self.ledger

@@ -61,16 +61,20 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), SendError> {
         self.advance(now);
-        let Some(entry) = self.entries.get(handle) else {
-            return Err(SendError::NoTransaction);
-        };
-        let Machine::InviteClient(machine) = &entry.machine else {
+        if self.cancel_between(handle, effects) {
+            return Ok(());
+        }
+        let Some(Entry {
+            machine: Machine::InviteClient(machine),
+            common,
+        }) = self.entries.get(handle)
+        else {
             return Err(SendError::NoTransaction);
         };
         if machine.pending().is_none() {
             return Err(SendError::AlreadyAnswered);
         }
-        if entry.common.cancelled {
+        if common.cancelled {
             return Ok(());
         }
         let cancel = self.cancel_of(handle).ok_or(SendError::NoTransaction)?;

@@ -23,6 +23,8 @@ impl Share {
             Machine::Client(m) => (client(m.state), m.is_pending(), m.bytes()),
             Machine::InviteServer(m) => (invite_server(m.state), m.is_pending(), m.bytes()),
             Machine::Server(m) => (server(m.state), m.is_pending(), m.bytes()),
+            Machine::Between(m) if m.invite => (Place::InviteClientCalling, true, m.bytes()),
+            Machine::Between(m) => (Place::ClientTrying, true, m.bytes()),
             Machine::Ended { .. } | Machine::Stray { .. } => (Place::Ended, false, 0),
         };
         let busy = common.runner == Runner::Running;

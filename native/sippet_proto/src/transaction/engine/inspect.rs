@@ -1,6 +1,7 @@
 //! Looks at what is open.
 
 use super::{Engine, Entry, Machine};
+use crate::transaction::effect::Target;
 use crate::transaction::outcome::{Census, Info};
 use crate::transaction::slab::Handle;
 
@@ -28,6 +29,11 @@ impl Engine {
         (found, None)
     }
 
+    /// Where the messages of a transaction go.
+    pub fn target(&self, handle: Handle) -> Option<&Target> {
+        self.entries.get(handle).map(|entry| &entry.common.target)
+    }
+
     /// What can be told of one transaction.
     pub fn info(&self, handle: Handle) -> Option<Info> {
         self.entries.get(handle).and_then(Entry::info)
@@ -41,6 +47,7 @@ impl Entry {
             Machine::Client(m) => (m.state.name(), m.bytes()),
             Machine::InviteServer(m) => (m.state.name(), m.bytes()),
             Machine::Server(m) => (m.state.name(), m.bytes()),
+            Machine::Between(m) => (m.state(), m.bytes()),
             Machine::Ended { .. } => ("terminated", 0),
             Machine::Stray { .. } => return None,
         };

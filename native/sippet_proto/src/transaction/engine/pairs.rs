@@ -132,7 +132,7 @@ const ROWS: [Row; 15] = [
     ),
 ];
 
-const TIMERS: [Timer; 20] = [
+const TIMERS: [Timer; 21] = [
     Timer::A,
     Timer::B,
     Timer::D,
@@ -151,6 +151,7 @@ const TIMERS: [Timer; 20] = [
     Timer::Watchdog,
     Timer::Unanswered,
     Timer::Accepted,
+    Timer::Between,
     Timer::Runner,
     Timer::Gate,
 ];
@@ -252,7 +253,7 @@ impl Bench {
                     server::Outcome::Step(step) => step,
                     server::Outcome::Refused(_) => Step::Alive,
                 },
-                Machine::Stray { .. } | Machine::Ended { .. } => Step::Alive,
+                Machine::Between(_) | Machine::Stray { .. } | Machine::Ended { .. } => Step::Alive,
             });
         effects
     }

@@ -8,6 +8,7 @@ use crate::transaction::input::{Kind, OutgoingRequest, OutgoingResponse};
 use crate::transaction::invite_client::{self, InviteClient};
 use crate::transaction::invite_server;
 use crate::transaction::outcome::SendError;
+use crate::transaction::route::Route;
 use crate::transaction::server;
 use crate::transaction::slab::Handle;
 
@@ -20,6 +21,14 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<Option<Handle>, SendError> {
         self.advance(now);
+        // A CANCEL goes the way of its INVITE, whatever that is.
+        if !request.reliable
+            && request.bytes.len() > self.config.max_unreliable_bytes
+            && !request.any_length
+            && request.kind != Kind::Cancel
+        {
+            return Err(SendError::TooLong);
+        }
         match request.kind {
             Kind::Ack => {
                 self.send_ack(request, effects);
@@ -64,10 +73,14 @@ impl Engine {
             // No INVITE of ours: it is relayed for somebody else (§16.10).
             return self.begin_client(cancel, effects).map(Some);
         };
+        if self.cancel_between(invite, effects) {
+            return Ok(None);
+        }
         if let Some(entry) = self.entries.get(invite) {
             // The way of the INVITE (§9.1).
             cancel.target = entry.common.target.clone();
             cancel.reliable = entry.common.reliable;
+            self.follow_route(invite, &mut cancel);
         }
         let mut released = None;
         self.step(invite, effects, |machine, cx| match machine {
@@ -149,7 +162,8 @@ impl Engine {
         request: OutgoingRequest,
         effects: &mut Vec<Effect>,
     ) -> Result<Handle, SendError> {
-        if self.table.get(request.key).is_some() {
+        let known = request.known.unwrap_or(request.key);
+        if self.table.get(request.key).is_some() || self.table.get(known).is_some() {
             return Err(SendError::AlreadyStarted);
         }
         if !self.has_room(true) {
@@ -157,21 +171,27 @@ impl Engine {
         }
         let mut common = Common::new(
             request.name,
-            request.key,
+            known,
             request.call,
             request.target,
             request.reliable,
             self.now,
         );
         common.listener = request.listener;
+        if request.plan.is_some() || known != request.key {
+            common.route = Some(Box::new(Route::new(request.key, request.plan)));
+        }
         let Some(handle) = self.insert(Entry {
             common,
             machine: Machine::Ended { client: true },
         }) else {
             return Err(SendError::TooManyTransactions);
         };
-        self.table.insert(request.key, handle);
+        self.table.insert(known, handle);
         self.with(handle, effects, |machine, cx| {
+            if known != request.key {
+                cx.alias(request.key);
+            }
             cx.report_start(true);
             *machine = match request.kind {
                 Kind::Invite => Machine::InviteClient(InviteClient::start(request.bytes, cx)),
@@ -181,11 +201,11 @@ impl Engine {
         Ok(handle)
     }
 
-    /// Whether a transaction still runs, so that what becomes of a transmission of its matters.
+    /// Whether a transaction still runs, with this attempt, so that what becomes of a transmission of its matters.
     pub fn is_open(&self, handle: Handle) -> bool {
-        self.entries
-            .get(handle)
-            .is_some_and(|entry| !entry.machine.is_over())
+        self.entries.get(handle).is_some_and(|entry| {
+            !entry.machine.is_over() && entry.common.attempt() == handle.attempt()
+        })
     }
 
     /// The core answers a request.
