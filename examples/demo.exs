@@ -9,7 +9,12 @@
 
 # A behaviour has to be there before those that have it.
 behaviour = Path.expand("sip_server/lib/sip_server/location.ex", __DIR__)
-others = Path.wildcard(Path.expand("{demo,sip_server/lib/**}/*.ex", __DIR__)) -- [behaviour]
+
+others =
+  for folder <- ["demo", "sip_server/lib"],
+      file <- Path.wildcard(Path.expand(folder <> "/**/*.ex", __DIR__)),
+      file != behaviour,
+      do: file
 
 for files <- [[behaviour], others],
     do: {:ok, _modules, _warnings} = Kernel.ParallelCompiler.require(files)
