@@ -182,7 +182,7 @@ defmodule Sippet.MixProject do
       extras:
         ~w(README.md guides/parsing.md guides/security.md guides/sdp.md guides/authentication.md
            guides/testing.md guides/transports.md guides/routing.md guides/flows.md guides/writing-a-transport.md
-           guides/operations.md guides/tracing.md guides/proxy.md guides/conformance.md
+           guides/operations.md guides/tracing.md guides/proxy.md guides/sip-server.md guides/conformance.md
            guides/from-1.x-to-2.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md SECURITY.md)
     ]
   end
