@@ -134,6 +134,7 @@ defmodule Sippet.Integration.CrowdAttackTest do
       {name, address} = start(protocol, context, 120_000, [])
       share = 1_024
       flood = min(5_000, context.crowd)
+      before = on(context.server, Attack, :memory, [])
 
       {counters, calls} =
         while_calling(protocol, fn -> connect(protocol, address, {127, 0, 0, 3}) end, fn ->
@@ -144,6 +145,7 @@ defmodule Sippet.Integration.CrowdAttackTest do
           end)
 
           assert info(context, name).connections in share..(share + 2)
+          assert on(context.server, Attack, :memory, []) - before < share * 100_000
           # The others were told so at once.
           assert on(context.clients, Crowd, :count_closed, [0]) == flood - share
           info(context, name).counters

@@ -12,6 +12,9 @@ defmodule Sippet.Integration.StreamAttackTest do
   # How long a message and a handshake may take here.
   @patience_ms 2_000
 
+  # By how much the memory may grow in an attack, of both ends together, garbage included.
+  @most_bytes 256_000_000
+
   setup context do
     protocol = context[:protocol] || :tls
     own = Keyword.take(Certificates.chains().server, [:cert, :key])
@@ -39,10 +42,14 @@ defmodule Sippet.Integration.StreamAttackTest do
 
   # Runs the attack beside the calls of somebody else.
   defp attack(context, fun) do
-    {result, calls} =
-      while_calling(context.protocol, fn -> connect(context, {127, 0, 0, 1}) end, fun)
+    # Both ends are in this machine.
+    {{result, calls}, grown} =
+      Attack.watching_memory(fn ->
+        while_calling(context.protocol, fn -> connect(context, {127, 0, 0, 1}) end, fun)
+      end)
 
     assert calls > 2
+    assert grown < @most_bytes
     eventually(20_000, fn -> info(context.stack).connections == 0 end)
     result
   end

@@ -143,6 +143,25 @@ defmodule Sippet.Test.Attack do
     :erlang.memory(:total)
   end
 
+  @doc "What a function returns, and by how many bytes the machine's memory grew meanwhile, garbage included, as looked at all the time."
+  def watching_memory(fun) do
+    before = memory()
+    watcher = Task.async(fn -> watch(before) end)
+    result = fun.()
+    send(watcher.pid, :enough)
+    {result, Task.await(watcher) - before}
+  end
+
+  defp watch(most) do
+    most = max(most, :erlang.memory(:total))
+
+    receive do
+      :enough -> most
+    after
+      10 -> watch(most)
+    end
+  end
+
   @doc """
   Starts a virtual machine that ends with the calling process. Its limit of open files is the hard one, at most 32,768; returns the
   machine, for `on/4`, and that limit.
