@@ -24,4 +24,4 @@ command -v sipp >/dev/null || apt_install sip-tester || true
 
 ./build.sh test || missing "the page could not be bundled, as build.sh says."
 (cd ../sip_server && mix compile)
-exec timeout --kill-after=10 170 node e2e/run.mjs "$chromium"
+exec timeout --kill-after=10 400 node e2e/run.mjs "$chromium"
