@@ -4,10 +4,15 @@ defmodule SipServerTest do
 
   import SipServer.Phone,
     only: [
+      answer: 3,
       ask: 2,
       ask: 3,
+      await: 3,
+      call: 2,
       contact: 1,
       contacts: 1,
+      eventually: 1,
+      hang_up: 3,
       host: 0,
       reason: 1,
       register: 1,
@@ -18,60 +23,12 @@ defmodule SipServerTest do
       status: 1
     ]
 
-  alias Sippet.{Dialog, Message}
+  alias Sippet.Message
   alias SipServer.Phone
 
   setup do
     %{server: Phone.start_server()}
   end
-
-  # The next request or response that a phone gets.
-  defp await(phone, callback, what) do
-    stack = phone.stack
-
-    receive do
-      {^stack, ^callback, %{start_line: line} = message, key} ->
-        cond do
-          Map.get(line, :method) == what or Map.get(line, :status_code) == what -> {message, key}
-          Map.get(line, :status_code) == 100 -> await(phone, callback, what)
-          true -> flunk("#{phone.name} expected #{what}, got #{line}")
-        end
-    after
-      5_000 -> flunk("#{phone.name} has waited for #{what} in vain")
-    end
-  end
-
-  defp answer(phone, request, status_code) do
-    response = Message.to_response(request, status_code)
-    contact = [{"", Phone.uri(contact(phone)), %{}}]
-    :ok = Sippet.send(phone.stack, Message.put_header(response, :contact, contact))
-    response
-  end
-
-  # A call that is up: `{dialog of the caller, dialog of the called, invite}`.
-  defp call(caller, called) do
-    invite = Phone.invite(caller, called.name)
-    :ok = Sippet.send(caller.stack, invite)
-    {rung, _key} = await(called, :request, :invite)
-    answer(called, rung, 180)
-    await(caller, :response, 180)
-    ok = answer(called, rung, 200)
-    {answered, _key} = await(caller, :response, 200)
-
-    {:ok, uas} =
-      Dialog.create_uas(
-        rung,
-        Message.put_header(ok, :contact, [{"", Phone.uri(contact(called)), %{}}])
-      )
-
-    {:ok, uac} = Dialog.create_uac(invite, answered)
-    ack = Dialog.build_ack(uac, invite, via: vias(caller))
-    :ok = Sippet.send(caller.stack, %{ack | target: invite.target})
-    await(called, :request, :ack)
-    {uac, uas, invite.target}
-  end
-
-  defp vias(phone), do: Message.parse!("SIP/2.0 200 OK\nVia: #{Phone.via(phone)}\n").headers.via
 
   describe "REGISTER (RFC 3261 §10.3)" do
     test "needs credentials, and returns all contacts with what is left of their time" do
@@ -178,30 +135,22 @@ defmodule SipServerTest do
       [alice, bob] = [Phone.start("alice", :udp), Phone.start("bob", :ws)]
       register(alice)
       register(bob)
-      {uac, uas, _target} = call(alice, bob)
+      {uac, uas} = call(alice, bob)
       # Both sides are in the route set, each with its token.
       assert [%{host: host, userinfo: _}, %{userinfo: _}] =
                for({_name, uri, _} <- uac.route_set, do: uri)
 
       assert host == host()
 
-      {bye, _uas} = Dialog.bye(uas, via: vias(bob))
-      :ok = Sippet.send(bob.stack, %{bye | target: {:ws, host(), 8080}})
-      {bye, _key} = await(alice, :request, :bye)
+      bye = hang_up(bob, uas, alice)
       assert Map.get(bye.headers, :route) == nil
-      answer(alice, bye, 200)
-      await(bob, :response, 200)
     end
 
     test "from a browser to TCP" do
       [bob, carol] = [Phone.start("bob", :ws), Phone.start("carol", :tcp)]
       register(carol)
-      {uac, _uas, target} = call(bob, carol)
-      {bye, _uac} = Dialog.bye(uac, via: vias(bob))
-      :ok = Sippet.send(bob.stack, %{bye | target: target})
-      {bye, _key} = await(carol, :request, :bye)
-      answer(carol, bye, 200)
-      await(bob, :response, 200)
+      {uac, _uas} = call(bob, carol)
+      hang_up(bob, uac, carol)
     end
 
     test "rings at both phones of a user, and stops at the one when the other has it" do
@@ -327,14 +276,6 @@ defmodule SipServerTest do
     end
 
     assert_raise ArgumentError, ~r/:ports/, fn -> SipServer.start_link([ports: 1] ++ good) end
-  end
-
-  defp eventually(condition, tries \\ 300) do
-    cond do
-      condition.() -> :ok
-      tries == 0 -> flunk("it did not come true")
-      true -> Process.sleep(10) && eventually(condition, tries - 1)
-    end
   end
 
   describe "the port of WebSockets, asked by HTTP" do

@@ -1,22 +1,30 @@
 defmodule SipServer.Phone do
   # A telephone for the tests: a stack of one transport, whose callbacks come to the test as {phone, callback, first, key}.
+  import ExUnit.Assertions
   import ExUnit.Callbacks
 
-  alias Sippet.{DigestAuth, Message, URI}
+  alias Sippet.{DigestAuth, Dialog, Message, URI}
+
+  @deadline_ms 20_000
 
   @modules %{
     udp: Sippet.Transports.UDP,
     tcp: Sippet.Transports.TCP,
     tls: Sippet.Transports.TLS,
-    ws: Sippet.Transports.WS
+    ws: Sippet.Transports.WS,
+    wss: Sippet.Transports.WSS
   }
-  @ports %{udp: 5060, tcp: 5060, tls: 5061, ws: 8080}
+  @ports %{udp: 5060, tcp: 5060, tls: 5061, ws: 8080, wss: 8443}
 
   # Each run of the tests has an address of its own: two may run at a time.
   def host, do: "127.57.#{rem(pid(), 250) + 1}.#{rem(div(pid(), 250), 250) + 1}"
   defp pid, do: String.to_integer(System.pid())
 
   def start_server(options \\ []) do
+    start_supervised!(Map.put(SipServer.child_spec(config(options)), :restart, :temporary))
+  end
+
+  def config(options \\ []) do
     users = Path.join(System.tmp_dir!(), "sip_server_#{System.pid()}.txt")
 
     lines =
@@ -26,16 +34,13 @@ defmodule SipServer.Phone do
     File.write!(users, lines)
     on_exit(fn -> File.rm(users) end)
 
-    config =
-      [
-        domains: ["example.com"],
-        address: host(),
-        transports: [udp: 5060, tcp: 5060, ws: 8080] ++ Keyword.get(options, :transports, []),
-        users: users,
-        drain_ms: 5_000
-      ] ++ Keyword.take(options, [:web, :trace])
-
-    start_supervised!(Map.put(SipServer.child_spec(config), :restart, :temporary))
+    [
+      domains: ["example.com"],
+      address: host(),
+      transports: [udp: 5060, tcp: 5060, ws: 8080] ++ Keyword.get(options, :transports, []),
+      users: users,
+      drain_ms: Keyword.get(options, :drain_ms, 5_000)
+    ] ++ Keyword.take(options, [:web, :trace])
   end
 
   def start(name, protocol, options \\ []) do
@@ -69,13 +74,15 @@ defmodule SipServer.Phone do
   end
 
   # In a browser nobody can be called: only the flow leads there.
-  def contact(%{protocol: :ws} = phone),
+  def contact(%{protocol: protocol} = phone) when protocol in [:ws, :wss],
     do: "sip:#{phone.name}@#{phone.stack}.invalid;transport=ws"
 
   def contact(%{protocol: :udp} = phone), do: "sip:#{phone.name}@127.0.0.1:#{phone.port}"
   def contact(phone), do: "sip:#{phone.name}@127.0.0.1:#{phone.port};transport=#{phone.protocol}"
 
-  def via(%{protocol: :ws} = phone), do: via(phone, "#{phone.stack}.invalid")
+  def via(%{protocol: protocol} = phone) when protocol in [:ws, :wss],
+    do: via(phone, "#{phone.stack}.invalid")
+
   def via(phone), do: via(phone, "127.0.0.1:#{phone.port}")
 
   defp via(phone, sent_by) do
@@ -99,15 +106,18 @@ defmodule SipServer.Phone do
       #{fields}
       """)
 
-    %{request | target: {phone.protocol, host(), @ports[phone.protocol]}}
+    %{request | target: target(phone)}
   end
+
+  # Where a phone finds the server.
+  def target(phone), do: {phone.protocol, host(), @ports[phone.protocol]}
 
   # Asks as the user, who knows the password.
   def ask(phone, request, password \\ nil) do
     {:ok, response} =
       Sippet.request(phone.stack, request,
         credentials: [{"example.com", {phone.name, password || "pw-" <> phone.name}}],
-        timeout: 5_000
+        timeout: @deadline_ms
       )
 
     response
@@ -138,6 +148,72 @@ defmodule SipServer.Phone do
     second
   end
 
+  # The next request or response that a phone gets.
+  def await(phone, callback, what) do
+    stack = phone.stack
+
+    receive do
+      {^stack, ^callback, %{start_line: line} = message, key} ->
+        cond do
+          Map.get(line, :method) == what or Map.get(line, :status_code) == what -> {message, key}
+          Map.get(line, :status_code) == 100 -> await(phone, callback, what)
+          true -> flunk("#{phone.name} expected #{what}, got #{line}")
+        end
+    after
+      @deadline_ms -> flunk("#{phone.name} has waited for #{what} in vain")
+    end
+  end
+
+  def answer(phone, request, status_code) do
+    response = Message.to_response(request, status_code)
+    contact = [{"", uri(contact(phone)), %{}}]
+    :ok = Sippet.send(phone.stack, Message.put_header(response, :contact, contact))
+    response
+  end
+
+  # A call that is up: `{dialog of the caller, dialog of the called}`.
+  def call(caller, called) do
+    invite = invite(caller, called.name)
+    :ok = Sippet.send(caller.stack, invite)
+    {rung, _key} = await(called, :request, :invite)
+    answer(called, rung, 180)
+    await(caller, :response, 180)
+    ok = answer(called, rung, 200)
+    {answered, _key} = await(caller, :response, 200)
+
+    {:ok, uas} =
+      Dialog.create_uas(
+        rung,
+        Message.put_header(ok, :contact, [{"", uri(contact(called)), %{}}])
+      )
+
+    {:ok, uac} = Dialog.create_uac(invite, answered)
+    ack = Dialog.build_ack(uac, invite, via: vias(caller))
+    :ok = Sippet.send(caller.stack, %{ack | target: invite.target})
+    await(called, :request, :ack)
+    {uac, uas}
+  end
+
+  def vias(phone), do: Message.parse!("SIP/2.0 200 OK\nVia: #{via(phone)}\n").headers.via
+
+  # One of the two of a call sends its BYE, which the other one answers.
+  def hang_up(phone, dialog, other) do
+    {bye, _dialog} = Dialog.bye(dialog, via: vias(phone))
+    :ok = Sippet.send(phone.stack, %{bye | target: target(phone)})
+    {bye, _key} = await(other, :request, :bye)
+    answer(other, bye, 200)
+    await(phone, :response, 200)
+    bye
+  end
+
+  def eventually(condition, tries \\ 2_000) do
+    cond do
+      condition.() -> :ok
+      tries == 0 -> flunk("it did not come true")
+      true -> Process.sleep(10) && eventually(condition, tries - 1)
+    end
+  end
+
   def status(response), do: response.start_line.status_code
   def uri(text), do: URI.parse!(text)
 
@@ -151,4 +227,5 @@ defmodule SipServer.Phone do
   def reason(response), do: with([{399, _agent, text}] <- response.headers.warning, do: text)
 end
 
+Code.require_file("../../../test/support/certificates.ex", __DIR__)
 ExUnit.start(capture_log: true)
