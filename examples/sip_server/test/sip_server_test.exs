@@ -73,6 +73,8 @@ defmodule SipServerTest do
              "a Contact is no address that calls can go to"},
             {"Supported: outbound\nContact: <sip:bob@192.0.2.4>;reg-id=x;+sip.instance=\"<urn:uuid:1>\"",
              [], 400, "a reg-id that is no number, or one of several contacts"},
+            {"Via: SIP/2.0/TCP 192.0.2.9;branch=z9hG4bKfar\nSupported: outbound\nContact: <sip:bob@192.0.2.4>;reg-id=1;+sip.instance=\"<urn:uuid:1>\"",
+             [], 439, "the first hop keeps no flow"},
             {"Require: gruu", [], 420, "extensions that are not supported"},
             {"", [to: "sip:carol@example.com"], 403, "To is another user than the credentials"},
             {"", [to: "sip:nobody@example.com"], 404, "this user is not known here"}
