@@ -2,7 +2,7 @@ defmodule Sippet.OfferAnswer.Answer do
   # Each stream of an offer with the capability that fits it, and the media description that answers it (RFC 3264 §6).
   @moduledoc false
 
-  alias Sippet.OfferAnswer.{Capability, Codec, Streams}
+  alias Sippet.OfferAnswer.{Capability, Codec, Reference, Streams}
   alias Sippet.SDP
   alias Sippet.SDP.Media
 
@@ -85,43 +85,66 @@ defmodule Sippet.OfferAnswer.Answer do
 
   # In the order of the offer unless this side insists (§6.1).
   defp codecs(offered, own, %{prefer: prefer, match: match, payload_types: numbers}) do
+    known = Enum.filter(offered, fn theirs -> Enum.any?(own, &match.(theirs, &1)) end)
+
     pairs =
-      case prefer do
-        :offered ->
-          for theirs <- offered, ours = Enum.find(own, &match.(theirs, &1)), do: {theirs, ours}
+      known
+      |> without_orphans(& &1)
+      |> paired(own, match, numbers)
+      |> without_orphans(&elem(&1, 0))
 
-        :own ->
-          for(ours <- own, theirs <- offered, match.(theirs, ours), do: {theirs, ours})
-          |> Enum.uniq_by(fn {theirs, _ours} -> theirs.payload_type end)
-      end
+    pairs = if prefer == :own, do: Enum.sort_by(pairs, &place(&1, own)), else: pairs
 
-    kept = for {theirs, _ours} <- pairs, do: theirs.payload_type
+    answered =
+      for {theirs, ours} <- pairs,
+          into: %{},
+          do: {theirs.payload_type, payload_type(theirs, ours, numbers)}
 
-    for {theirs, ours} <- pairs, not orphan?(theirs, kept) do
+    for {theirs, ours} <- pairs do
       %{
         theirs
-        | payload_type: payload_type(theirs, ours, numbers),
-          parameters: ours.parameters || theirs.parameters,
+        | payload_type: answered[theirs.payload_type],
+          parameters: Reference.parameters(theirs, ours, answered),
           feedback: Enum.filter(ours.feedback, &(&1 in theirs.feedback))
       }
     end
     |> Enum.uniq_by(& &1.payload_type)
   end
 
+  # A number of this side's stands for one codec.
+  defp paired(offered, own, match, numbers) do
+    {pairs, _left} =
+      Enum.flat_map_reduce(offered, own, fn theirs, left ->
+        case Enum.find(left, &match.(theirs, &1)) do
+          nil ->
+            {[], left}
+
+          %{payload_type: number} = ours when number != nil and numbers == :own ->
+            {[{theirs, ours}], left -- [ours]}
+
+          ours ->
+            {[{theirs, ours}], left}
+        end
+      end)
+
+    pairs
+  end
+
+  defp place({_theirs, ours}, own), do: Enum.find_index(own, &(&1 == ours))
+
   defp payload_type(_theirs, %Codec{payload_type: own}, :own) when own != nil, do: own
   defp payload_type(theirs, _ours, _numbers), do: theirs.payload_type
 
-  # Retransmission of a codec that is not there (RFC 4588 §8).
-  defp orphan?(%Codec{name: name, parameters: parameters}, kept) when is_binary(parameters) do
-    with true <- String.downcase(name, :ascii) == "rtx",
-         [number] <- Regex.run(~r/(?:^|;) *apt=([0-9]{1,3})/, parameters, capture: :all_but_first) do
-      String.to_integer(number) not in kept
-    else
-      _other -> false
+  # What goes with a codec that is not there goes too (RFC 4588 §8, RFC 2198 §5), and with that what goes with it.
+  defp without_orphans(list, codec) do
+    kept = for each <- list, do: codec.(each).payload_type
+    whole? = fn each -> Enum.all?(Reference.payload_types(codec.(each)), &(&1 in kept)) end
+
+    case Enum.filter(list, whole?) do
+      ^list -> list
+      fewer -> without_orphans(fewer, codec)
     end
   end
-
-  defp orphan?(_codec, _kept), do: false
 
   defp answer(offer, media, capability, formats) do
     connection = SDP.connection(offer, media)
