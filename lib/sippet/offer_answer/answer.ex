@@ -57,9 +57,11 @@ defmodule Sippet.OfferAnswer.Answer do
       if Streams.multicast?(connection), do: %{settings | payload_types: :offered}, else: settings
 
     if open? and connection != nil do
+      offered = if Streams.rtp?(media), do: Reference.list(Codec.list(media)), else: media.formats
+
       Enum.find_value(capabilities, fn capability ->
         with true <- capability.type == media.type and media.protocol in capability.protocols,
-             [_ | _] = formats <- common(media, capability, settings),
+             [_ | _] = formats <- common(media, offered, capability, settings),
              true <- crypto(offer, media, capability) != :none do
           {capability, formats}
         else
@@ -69,29 +71,27 @@ defmodule Sippet.OfferAnswer.Answer do
     end
   end
 
-  defp common(media, capability, settings) do
+  defp common(media, offered, capability, settings) do
     if Streams.rtp?(media) do
-      offered = Codec.list(media)
       codecs = codecs(offered, capability.codecs, settings)
 
       # Tones without speech are no call, where there was speech on offer.
-      if Enum.all?(codecs, &Codec.auxiliary?/1) and not Enum.all?(offered, &Codec.auxiliary?/1),
-        do: [],
-        else: codecs
+      if Enum.all?(codecs, &Codec.auxiliary?/1) and
+           not Enum.all?(offered, fn {codec, _others} -> Codec.auxiliary?(codec) end),
+         do: [],
+         else: codecs
     else
-      Enum.filter(media.formats, &(&1 in capability.formats))
+      Enum.filter(offered, &(&1 in capability.formats))
     end
   end
 
   # In the order of the offer unless this side insists (§6.1).
   defp codecs(offered, own, %{prefer: prefer, match: match, payload_types: numbers}) do
-    known = Enum.filter(offered, fn theirs -> Enum.any?(own, &match.(theirs, &1)) end)
-
     pairs =
-      known
-      |> without_orphans(& &1)
+      offered
+      |> Enum.filter(fn {theirs, _others} -> Enum.any?(own, &match.(theirs, &1)) end)
+      |> Reference.whole()
       |> paired(own, match, numbers)
-      |> without_orphans(&elem(&1, 0))
 
     pairs = if prefer == :own, do: Enum.sort_by(pairs, &place(&1, own)), else: pairs
 
@@ -111,40 +111,30 @@ defmodule Sippet.OfferAnswer.Answer do
     |> Enum.uniq_by(& &1.payload_type)
   end
 
-  # A number of this side's stands for one codec.
+  # A number of this side's stands for one codec; and what goes with one that finds none goes with it.
   defp paired(offered, own, match, numbers) do
     {pairs, _left} =
-      Enum.flat_map_reduce(offered, own, fn theirs, left ->
+      Enum.flat_map_reduce(offered, own, fn {theirs, others}, left ->
         case Enum.find(left, &match.(theirs, &1)) do
           nil ->
             {[], left}
 
           %{payload_type: number} = ours when number != nil and numbers == :own ->
-            {[{theirs, ours}], left -- [ours]}
+            {[{{theirs, others}, ours}], left -- [ours]}
 
           ours ->
-            {[{theirs, ours}], left}
+            {[{{theirs, others}, ours}], left}
         end
       end)
 
-    pairs
+    whole = pairs |> Enum.map(&elem(&1, 0)) |> Reference.whole() |> MapSet.new()
+    for {{theirs, _others} = each, ours} <- pairs, each in whole, do: {theirs, ours}
   end
 
   defp place({_theirs, ours}, own), do: Enum.find_index(own, &(&1 == ours))
 
   defp payload_type(_theirs, %Codec{payload_type: own}, :own) when own != nil, do: own
   defp payload_type(theirs, _ours, _numbers), do: theirs.payload_type
-
-  # What goes with a codec that is not there goes too (RFC 4588 §8, RFC 2198 §5), and with that what goes with it.
-  defp without_orphans(list, codec) do
-    kept = for each <- list, do: codec.(each).payload_type
-    whole? = fn each -> Enum.all?(Reference.payload_types(codec.(each)), &(&1 in kept)) end
-
-    case Enum.filter(list, whole?) do
-      ^list -> list
-      fewer -> without_orphans(fewer, codec)
-    end
-  end
 
   defp answer(offer, media, capability, formats) do
     connection = SDP.connection(offer, media)

@@ -8,9 +8,31 @@ defmodule Sippet.OfferAnswer.Reference do
   @apt ~r/(?:^|;) *apt=\K[0-9]{1,3}/i
   @red ~r"^[0-9]{1,3}(?:/[0-9]{1,3})*$"
 
-  @doc "The payload types that a codec goes with."
-  @spec payload_types(Codec.t()) :: [non_neg_integer]
-  def payload_types(%Codec{parameters: parameters} = codec) when is_binary(parameters) do
+  @typedoc "A codec, and the payload types of those that it goes with."
+  @type t :: {Codec.t(), [non_neg_integer]}
+
+  @doc "Codecs with what they go with."
+  @spec list([Codec.t()]) :: [t]
+  def list(codecs), do: for(codec <- codecs, do: {codec, payload_types(codec)})
+
+  @doc """
+  Those whose others are there too (RFC 4588 §8, RFC 2198 §5): on their own, or with retransmission, redundancy, or both.
+  """
+  @spec whole([t]) :: [t]
+  def whole(list) do
+    # No further: who offers a chain of a hundred, or a ring, does not have it followed.
+    there =
+      Enum.reduce(1..3, MapSet.new(), fn _depth, there ->
+        for {codec, others} <- list,
+            Enum.all?(others, &(&1 in there)),
+            into: there,
+            do: codec.payload_type
+      end)
+
+    Enum.filter(list, fn {codec, _others} -> codec.payload_type in there end)
+  end
+
+  defp payload_types(%Codec{parameters: parameters} = codec) when is_binary(parameters) do
     numbers =
       case kind(codec) do
         :rtx -> Regex.run(@apt, parameters) || []
@@ -21,7 +43,7 @@ defmodule Sippet.OfferAnswer.Reference do
     Enum.map(numbers, &String.to_integer/1)
   end
 
-  def payload_types(_codec), do: []
+  defp payload_types(_codec), do: []
 
   @doc """
   The parameters of an answered codec: those of this side, else those of the offer; but what goes with another codec goes

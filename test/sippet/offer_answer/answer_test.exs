@@ -225,6 +225,15 @@ defmodule Sippet.OfferAnswer.AnswerTest do
     own = [%{video(4000, []) | codecs: [h264, other, rtx]}]
     assert [%{formats: ["102", "103"]}] = answered(twice, own, payload_types: :own).media
 
+    # A ring of them leads to no codec.
+    ring =
+      offered(
+        "m=video 9 RTP/AVP 96 97\na=rtpmap:96 VP8/90000\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=97\n"
+      )
+
+    own = [%{video(4000, []) | codecs: [vp8, rtx]}]
+    assert [%{formats: ["96"]}] = answered(ring, own).media
+
     # What this side does not say is as it was offered, but for the number.
     own = [%{video(4000, []) | codecs: [vp8, %{rtx | parameters: nil}]}]
     [media] = answered(offer, own, payload_types: :own).media
