@@ -303,8 +303,10 @@ defmodule Sippet.OfferAnswer do
     their_direction = SDP.direction(remote, theirs)
     active? = not Streams.disabled?(local, ours) and not Streams.disabled?(remote, theirs)
 
-    # With ICE it only says that no candidate is known yet (RFC 8839 §4.4.1.1.1, RFC 8840 §4.1.1).
-    blocked? = Streams.unspecified?(to) and Streams.attribute(remote, theirs, :ice_ufrag) == nil
+    # To who uses ICE 0.0.0.0 says that no candidate is known yet, and holds nothing (RFC 8839 §4.4.1.1.1, RFC 8840 §4.1.1).
+    nowhere? = Streams.unspecified?(to)
+    theirs_ice? = Streams.attribute(remote, theirs, :ice_ufrag) != nil
+    ice? = theirs_ice? and Streams.attribute(local, ours, :ice_ufrag) != nil
 
     %Stream{
       index: index,
@@ -312,10 +314,12 @@ defmodule Sippet.OfferAnswer do
       protocol: theirs.protocol,
       active?: active?,
       send?:
-        active? and not blocked? and Streams.sends?(our_direction) and
+        active? and (ice? or not nowhere?) and Streams.sends?(our_direction) and
           Streams.receives?(their_direction),
       receive?: active? and Streams.receives?(our_direction) and Streams.sends?(their_direction),
-      held?: active? and (blocked? or not Streams.receives?(their_direction)),
+      held?:
+        active? and
+          ((nowhere? and not theirs_ice?) or not Streams.receives?(their_direction)),
       send: if(active?, do: common(theirs, ours), else: []),
       receive: if(active?, do: common(ours, theirs), else: []),
       ptime: SDP.attribute(theirs, :ptime),

@@ -170,15 +170,18 @@ defmodule Sippet.OfferAnswerTest do
     test "0.0.0.0 holds a stream, but not one of ICE, which has no address yet (RFC 8839 §4.4.1.1.1)" do
       line = "m=audio 9 RTP/AVP 0\nc=IN IP4 0.0.0.0\n"
       ice = "a=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuvwx\n"
+      own = [ice_ufrag: "efgh", ice_pwd: "zyxwvutsrqponmlkjihgfedc"]
 
-      for {lines, state} <- [
-            {line, {false, true, true}},
-            {line <> ice, {true, true, false}},
-            {ice <> line, {true, true, false}},
-            {line <> ice <> "a=sendonly\n", {false, true, true}}
+      for {lines, own, state} <- [
+            {line, own, {false, true, true}},
+            {line <> ice, own, {true, true, false}},
+            {ice <> line, own, {true, true, false}},
+            # Nobody looks for another address.
+            {line <> ice, [], {false, true, false}},
+            {line <> ice <> "a=sendonly\n", own, {false, true, true}}
           ] do
         offer = offered(lines)
-        answer = answered(offer, [audio(4000, ["PCMU"])])
+        answer = answered(offer, [audio(4000, ["PCMU"], attributes: own)])
         [stream] = streams(answer, offer)
         assert {stream.send?, stream.receive?, stream.held?} == state
       end
