@@ -456,7 +456,7 @@ defmodule Sippet.Transport.Connection do
   # By the peer, or by the system since the peer did not read, which is known where the queue was full.
   defp closed(%{shared: %{table: table}, number: number} = state) do
     case :ets.lookup(table, number) do
-      [{_number, _pid, _left, overflows, _remote, _key}] when overflows > 0 ->
+      [{_number, _pid, _left, overflows, _remote, _key, _names, _aliases}] when overflows > 0 ->
         slow(state, :send_queue_full)
 
       _none_or_forgotten ->

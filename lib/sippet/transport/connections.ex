@@ -225,13 +225,19 @@ defmodule Sippet.Transport.Connections do
     ArgumentError -> []
   end
 
-  @doc "A process for a connection that was accepted; it waits for `{:socket, socket}`."
+  @doc "A process for a connection that was accepted; it waits for `{:socket, socket}`. Waits for one as long as it takes."
   @spec accept(:ets.tid(), Transport.remote()) :: {:ok, pid} | {:error, term}
   def accept(table, remote) do
-    GenServer.call(:ets.lookup_element(table, :manager, 2), {:accept, remote})
+    # Meanwhile the system keeps those that come after it, up to the transport's backlog.
+    GenServer.call(:ets.lookup_element(table, :manager, 2), {:accept, remote}, :infinity)
   catch
     # It is being started again, or the transport stops.
-    _kind, _reason -> {:error, :transport_closed}
+    :exit, _reason ->
+      count(table, :accept_errors)
+      {:error, :transport_closed}
+
+    :error, :badarg ->
+      {:error, :transport_closed}
   end
 
   @doc "Starts the supervisor of connections."
