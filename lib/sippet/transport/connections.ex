@@ -403,11 +403,20 @@ defmodule Sippet.Transport.Connections do
         %{stack: stack, transport: transport} = state.attachment
         connection = {shared, stack, transport, Map.delete(entry, :waiting)}
         supervisor = :ets.lookup_element(shared.table, :supervisor, 2)
-        {:ok, pid} = DynamicSupervisor.start_child(supervisor, {Connection, connection})
-        state = watch(state, pid, entry)
-        # Not before it is watched: a peer may refuse at once.
-        Kernel.send(pid, how)
-        {:ok, pid, state}
+
+        case DynamicSupervisor.start_child(supervisor, {Connection, connection}) do
+          {:ok, pid} ->
+            state = watch(state, pid, entry)
+            # Not before it is watched: a peer may refuse at once.
+            Kernel.send(pid, how)
+            {:ok, pid, state}
+
+          # The VM has no process left.
+          {:error, _system_limit} ->
+            count(shared.table, :refused_connections)
+            Report.limit(state.attachment.stack, :max_processes)
+            {:error, :too_many_connections}
+        end
     end
   end
 

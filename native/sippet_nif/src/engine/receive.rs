@@ -358,6 +358,12 @@ fn at_the_door(stack: &StackArc, class: Class, source: u64) -> Option<Refusal> {
             stay_away: true,
         });
     }
+    if stack.door.is_crowded(class) {
+        return Some(Refusal {
+            reason: atoms.max_processes,
+            stay_away: true,
+        });
+    }
     let stay_away = match stack.door.arrives(class, stack.now_us(), source) {
         Admit::Yes => return None,
         Admit::No => false,
