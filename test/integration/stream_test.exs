@@ -406,6 +406,27 @@ defmodule Sippet.Integration.StreamTest do
         assert_receive {^stack, :flow_closed, ^flow, :send_queue_full}
       end
 
+      if protocol == :tcp do
+        test "a response that is on its way to a connection which just closes goes by another (§18.2.2)",
+             context do
+          stack = stack(context)
+          peer = connect(stack, context)
+          listener = listen(context)
+          send_request(peer, "OPTIONS", context)
+          assert_receive {^stack, :request, %{source: flow} = request, _key}
+          [%{handle: {table, _, _, _}}] = Sippet.Transport.list(stack)
+          process = process(stack, peer)
+          data = request |> Message.to_response(200) |> Message.to_string()
+
+          # The first half of Connections.transmit/5; who had to send is kept from the other until the connection is closed.
+          _ = :ets.update_counter(table, flow.connection, {3, byte_size(data)})
+          StreamPeer.close(peer)
+          eventually(fn -> not :ets.member(table, flow.connection) end)
+          send(process, {:transmit, {listener.ip, listener.port}, data, nil})
+          listener |> StreamPeer.accept() |> StreamPeer.expect("SIP/2.0 200 ")
+        end
+      end
+
       test "a peer that does not read loses its connection", context do
         stack = stack(context, [], send_queue_bytes: 65_536, send_timeout: 2_000)
         peer = connect(stack, context, socket: [recbuf: 4_096])

@@ -484,7 +484,7 @@ defmodule Sippet.Transport.Connections do
 
   defp ended(%{shared: shared} = state, pid, entry, reason) do
     # It has done so itself unless it was killed.
-    Connection.forget(shared.table, entry.number, entry.key)
+    _ = Connection.forget(shared.table, entry.number, entry.key)
     %{network: network} = entry
 
     peers =
