@@ -334,6 +334,10 @@ defmodule Sippet.Native do
   @doc false
   def engine_drain(_engine, _draining), do: :erlang.nif_error(:not_loaded)
 
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_crowd(_engine, _level), do: :erlang.nif_error(:not_loaded)
+
   # Normal scheduler: 256 transactions, and the caller's time slice.
   @doc false
   def engine_empty(_engine), do: :erlang.nif_error(:not_loaded)

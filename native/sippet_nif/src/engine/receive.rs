@@ -313,7 +313,7 @@ fn accept_request(
             if refusal.is_some() {
                 // An ACK is never answered.
                 return match request.kind {
-                    Kind::Ack => Verdict::Dropped,
+                    Kind::Ack => Verdict::Refused,
                     _ => Verdict::Reply(503),
                 };
             }
@@ -323,20 +323,21 @@ fn accept_request(
     outcome
         .placed
         .extend(effects.into_iter().map(|effect| (shard, effect)));
-    match (verdict, refusal) {
-        (Some(Verdict::Reply(503)), refusal) => {
+    match verdict {
+        Some(Verdict::Reply(503) | Verdict::Refused) => {
             let refusal = refusal.unwrap_or(Refusal {
                 reason: atoms::get().max_transactions,
                 stay_away: true,
             });
             outcome.refuse(stack, refusal.reason);
-            let stay_away = refusal.stay_away;
-            refuse(stack, data, origin, Some(message), stay_away, outcome);
+            if verdict != Some(Verdict::Refused) {
+                let stay_away = refusal.stay_away;
+                refuse(stack, data, origin, Some(message), stay_away, outcome);
+            }
         }
-        (Some(Verdict::Reply(status_code)), _) => {
+        Some(Verdict::Reply(status_code)) => {
             reply_without_state(stack, data, origin, Some(message), status_code, outcome);
         }
-        (_, Some(refusal)) => outcome.refuse(stack, refusal.reason),
         _ => {}
     }
 }
@@ -354,6 +355,12 @@ fn at_the_door(stack: &StackArc, class: Class, source: u64) -> Option<Refusal> {
     if stack.door.is_draining() && class == Class::Outside {
         return Some(Refusal {
             reason: atoms.draining,
+            stay_away: true,
+        });
+    }
+    if stack.door.is_crowded(class) {
+        return Some(Refusal {
+            reason: atoms.max_processes,
             stay_away: true,
         });
     }
