@@ -1,6 +1,6 @@
 defmodule Sippet.Native do
   # The only module that names the NIF. Above it are Sippet.Message for the message layer, the modules of a stack for the
-  # engine, and Sippet.Native.URI and Sippet.Native.SDP with a choice of schedulers of their own. Each stub says on which
+  # engine, and Sippet.Native.URI, Sippet.Native.SDP and Sippet.Native.Hash with a choice of schedulers of their own. Each stub says on which
   # scheduler it runs and what bounds it: a call on a normal scheduler ends within a millisecond.
   @moduledoc false
 
@@ -123,22 +123,6 @@ defmodule Sippet.Native do
     if byte_size(data) <= @max_normal_bytes,
       do: nif_framer_push(framer, data, now),
       else: nif_framer_push_dirty(framer, data, now)
-  end
-
-  @doc "SHA-512/256 (FIPS 180-4), 32 bytes; dirty above 16 KiB. Bounded by the bytes, 1.3 ns each."
-  @spec sha512_256(binary) :: binary
-  def sha512_256(data) do
-    if byte_size(data) <= @max_normal_bytes,
-      do: nif_sha512_256(data),
-      else: nif_sha512_256_dirty(data)
-  end
-
-  @doc "A tag of 16 hexadecimal digits, SipHash of `identity` under a secret of 16 bytes; dirty above 16 KiB. Bounded by the bytes."
-  @spec request_tag(<<_::128>>, binary) :: String.t()
-  def request_tag(secret, identity) do
-    if byte_size(identity) <= @max_normal_bytes,
-      do: nif_request_tag(secret, identity),
-      else: nif_request_tag_dirty(secret, identity)
   end
 
   @doc "The reasons of `Sippet.SDP.ParseError`. Normal scheduler, constant time."
