@@ -157,7 +157,8 @@ defmodule Sippet.OfferAnswer do
 
     * `:previous` - as there; a stream prefers the capability with the port that it had
     * `:prefer` - `:offered`, the default, keeps the order of the offered formats, `:own` that of the capability (§6.1)
-    * `:payload_types` - `:offered`, the default, takes the offered numbers, `:own` those of the capability, where it has any
+    * `:payload_types` - `:offered`, the default, takes the offered numbers, `:own` those of the capability, where it has any;
+      what has none, or one that an earlier codec has, keeps the offered number, or gets a free one where that is taken
     * `:match` - a function of an offered codec and an own one that tells whether they go together. By default
       `Sippet.OfferAnswer.Codec.same?/2`, which compares name, clock rate and channels; formats like H264 want to
       compare parameters too
@@ -284,7 +285,10 @@ defmodule Sippet.OfferAnswer do
   Has it a stream that is neither rejected nor disabled?
   """
   @spec accepted?(SDP.t()) :: boolean
-  def accepted?(%SDP{media: media} = sdp), do: Enum.any?(media, &(not Streams.disabled?(sdp, &1)))
+  def accepted?(%SDP{media: media} = sdp) do
+    bundled = Streams.bundled(sdp)
+    Enum.any?(media, &(not Streams.disabled?(bundled, &1)))
+  end
 
   @doc """
   What was agreed: a `Sippet.OfferAnswer.Stream` for each media description that both sides have. `local` is the last
@@ -292,16 +296,19 @@ defmodule Sippet.OfferAnswer do
   """
   @spec streams(SDP.t(), SDP.t()) :: [Stream.t()]
   def streams(%SDP{} = local, %SDP{} = remote) do
-    for {{ours, theirs}, index} <- Enum.with_index(Enum.zip(local.media, remote.media)),
-        do: stream(local, ours, remote, theirs, index)
+    {bundled, remotely} = {Streams.bundled(local), Streams.bundled(remote)}
+
+    for {{ours, theirs}, index} <- Enum.with_index(Enum.zip(local.media, remote.media)) do
+      active? = not Streams.disabled?(bundled, ours) and not Streams.disabled?(remotely, theirs)
+      stream(local, ours, remote, theirs, index, active?)
+    end
   end
 
-  defp stream(local, ours, remote, theirs, index) do
+  defp stream(local, ours, remote, theirs, index, active?) do
     from = SDP.connection(local, ours)
     to = SDP.connection(remote, theirs)
     our_direction = SDP.direction(local, ours)
     their_direction = SDP.direction(remote, theirs)
-    active? = not Streams.disabled?(local, ours) and not Streams.disabled?(remote, theirs)
 
     # To who uses ICE 0.0.0.0 says that no candidate is known yet, and holds nothing (RFC 8839 §4.4.1.1.1, RFC 8840 §4.1.1).
     nowhere? = Streams.unspecified?(to)
@@ -385,11 +392,13 @@ defmodule Sippet.OfferAnswer do
   def resume(%SDP{} = sdp, which \\ :all), do: redirect(sdp, which, true)
 
   defp redirect(sdp, which, receive?) do
+    bundled = Streams.bundled(sdp)
+
     change(sdp, which, fn media ->
       old = SDP.direction(sdp, media)
       new = Streams.direction(Streams.sends?(old), receive?)
 
-      if Streams.disabled?(sdp, media) or old == new,
+      if Streams.disabled?(bundled, media) or old == new,
         do: media,
         else: SDP.put_attribute(media, :direction, new)
     end)

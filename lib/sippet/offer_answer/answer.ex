@@ -7,6 +7,9 @@ defmodule Sippet.OfferAnswer.Answer do
   alias Sippet.SDP.Media
 
   @ice [:ice_ufrag, :ice_pwd, :ice_options, :ice_lite, :ice_pacing, :candidate]
+  # In the order in which they are taken: RFC 3551 §3 has 96 to 127 for this, then those that are not assigned; the last
+  # could be taken for RTCP (RFC 5761 §4). There are not more of them than there may be codecs.
+  @numbers Enum.concat([96..127, 35..63, 0..34, 64..95])
   @echoed [:rtcp_mux, :rtcp_rsize, :fingerprint]
 
   @doc """
@@ -15,6 +18,8 @@ defmodule Sippet.OfferAnswer.Answer do
   """
   @spec media(SDP.t(), [Capability.t()], map) :: [Media.t()]
   def media(offer, capabilities, settings) do
+    settings = Map.put(settings, :bundled, Streams.bundled(offer))
+
     {media, _left} =
       offer.media
       |> Enum.with_index()
@@ -50,7 +55,8 @@ defmodule Sippet.OfferAnswer.Answer do
     connection = SDP.connection(offer, media)
 
     # A stream that has no port of its own goes only with the group (RFC 9143 §6).
-    open? = not Streams.disabled?(offer, media) and (media.port != 0 or settings.bundle?)
+    open? =
+      not Streams.disabled?(settings.bundled, media) and (media.port != 0 or settings.bundle?)
 
     # All members of a multicast group have the same numbers (§6.2).
     settings =
@@ -96,9 +102,9 @@ defmodule Sippet.OfferAnswer.Answer do
     pairs = if prefer == :own, do: Enum.sort_by(pairs, &place(&1, own)), else: pairs
 
     answered =
-      for {theirs, ours} <- pairs,
-          into: %{},
-          do: {theirs.payload_type, payload_type(theirs, ours, numbers)}
+      if numbers == :own,
+        do: renumbered(pairs, offered),
+        else: Map.new(pairs, fn {theirs, _ours} -> {theirs.payload_type, theirs.payload_type} end)
 
     for {theirs, ours} <- pairs do
       %{
@@ -108,7 +114,6 @@ defmodule Sippet.OfferAnswer.Answer do
           feedback: Enum.filter(ours.feedback, &(&1 in theirs.feedback))
       }
     end
-    |> Enum.uniq_by(& &1.payload_type)
   end
 
   # A number of this side's stands for one codec; and what goes with one that finds none goes with it.
@@ -133,8 +138,28 @@ defmodule Sippet.OfferAnswer.Answer do
 
   defp place({_theirs, ours}, own), do: Enum.find_index(own, &(&1 == ours))
 
-  defp payload_type(_theirs, %Codec{payload_type: own}, :own) when own != nil, do: own
-  defp payload_type(theirs, _ours, _numbers), do: theirs.payload_type
+  # First those that have a number of this side's; the others keep the offered one, unless it stands for another codec now:
+  # what each side receives has its own numbers (§5.1, §6.1), so any will do. One that the offer does not use is clearer.
+  defp renumbered(pairs, offered) do
+    {answered, taken, others} =
+      Enum.reduce(pairs, {%{}, MapSet.new(), []}, fn {theirs, ours}, {answered, taken, others} ->
+        own = ours.payload_type
+
+        if own == nil or own in taken,
+          do: {answered, taken, [theirs.payload_type | others]},
+          else: {Map.put(answered, theirs.payload_type, own), MapSet.put(taken, own), others}
+      end)
+
+    strange = MapSet.new(offered, fn {theirs, _others} -> theirs.payload_type end)
+    {kept, moved} = others |> Enum.reverse() |> Enum.split_with(&(&1 not in taken))
+    taken = MapSet.union(taken, MapSet.new(kept))
+    free = Enum.reject(@numbers, &(&1 in taken))
+    {used, unused} = Enum.split_with(free, &(&1 in strange))
+
+    answered
+    |> Map.merge(Map.new(kept, &{&1, &1}))
+    |> Map.merge(Map.new(Enum.zip(moved, unused ++ used)))
+  end
 
   defp answer(offer, media, capability, formats) do
     connection = SDP.connection(offer, media)

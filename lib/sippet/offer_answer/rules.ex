@@ -9,31 +9,33 @@ defmodule Sippet.OfferAnswer.Rules do
   @doc "The rules that an answer breaks."
   @spec answer(SDP.t(), SDP.t()) :: [Error.t()]
   def answer(offer, answer) do
+    bundled = {Streams.bundled(offer), Streams.bundled(answer)}
+
     session =
       errors(nil,
         media_count: length(offer.media) == length(answer.media),
         timing: offer.timings in [[], answer.timings],
-        group: groups?(offer, answer)
+        group: groups?(offer, answer, elem(bundled, 1))
       )
 
     streams =
       for {{offered, answered}, index} <- Enum.with_index(Enum.zip(offer.media, answer.media)),
-          error <- stream(offer, offered, answer, answered, index),
+          error <- stream(offer, offered, answer, answered, index, bundled),
           do: error
 
     session ++ streams
   end
 
-  defp stream(offer, offered, answer, answered, index) do
+  defp stream(offer, offered, answer, answered, index, {theirs, ours}) do
     always =
       errors(index,
         media_type: offered.type == answered.type,
         protocol: offered.protocol == answered.protocol,
         no_format: answered.formats != [] or offered.formats == [],
-        disabled: answered.port == 0 or not Streams.disabled?(offer, offered)
+        disabled: answered.port == 0 or not Streams.disabled?(theirs, offered)
       )
 
-    if Streams.disabled?(answer, answered) or always != [] do
+    if Streams.disabled?(ours, answered) or always != [] do
       always
     else
       connection = SDP.connection(offer, offered)
@@ -125,22 +127,39 @@ defmodule Sippet.OfferAnswer.Rules do
     end
   end
 
-  defp groups?(offer, answer) do
+  defp groups?(offer, answer, bundled) do
     offered =
-      for group <- SDP.attributes(offer, :group), do: {group.semantics, MapSet.new(group.mids)}
+      for group <- SDP.attributes(offer, :group),
+          uniq: true,
+          do: {group.semantics, MapSet.new(group.mids)}
+
+    # A group of the answer is looked for only where its first stream is: there may be a thousand on either side. One that has
+    # none is in any.
+    by_mid =
+      for(
+        {semantics, mids} <- offered,
+        mid <- [nil | MapSet.to_list(mids)],
+        do: {{semantics, mid}, mids}
+      )
+      |> Enum.group_by(&elem(&1, 0), &elem(&1, 1))
+
+    offered = MapSet.new(offered)
 
     # A stream that was rejected is in no group.
     live =
       for media <- answer.media,
-          not Streams.disabled?(answer, media),
+          not Streams.disabled?(bundled, media),
           mid <- SDP.attributes(media, :mid),
           into: MapSet.new(),
           do: mid
 
     Enum.all?(SDP.attributes(answer, :group), fn %{semantics: semantics, mids: mids} ->
-      mids = MapSet.new(mids)
-      known? = fn {name, theirs} -> name == semantics and MapSet.subset?(mids, theirs) end
-      MapSet.subset?(mids, live) and Enum.any?(offered, known?)
+      set = MapSet.new(mids)
+      candidates = Map.get(by_mid, {semantics, List.first(mids)}, [])
+
+      MapSet.subset?(set, live) and
+        (MapSet.member?(offered, {semantics, set}) or
+           Enum.any?(candidates, &MapSet.subset?(set, &1)))
     end)
   end
 
@@ -154,19 +173,20 @@ defmodule Sippet.OfferAnswer.Rules do
         media_removed: length(next.media) >= length(previous.media)
       )
 
+    {before, now} = {Streams.bundled(previous), Streams.bundled(next)}
+
     streams =
       for {{old, new}, index} <- Enum.with_index(Enum.zip(previous.media, next.media)),
-          error <- errors(index, payload_type: payload_types?(previous, old, next, new)),
+          not Streams.disabled?(before, old) and not Streams.disabled?(now, new),
+          error <- errors(index, payload_type: payload_types?(old, new)),
           do: error
 
     session ++ streams
   end
 
   # A slot that was free, or has another type of media now, is another stream.
-  defp payload_types?(previous, old, next, new) do
-    gone? = Streams.disabled?(previous, old) or Streams.disabled?(next, new)
-
-    if gone? or old.type != new.type or not Streams.rtp?(old) or not Streams.rtp?(new) do
+  defp payload_types?(old, new) do
+    if old.type != new.type or not Streams.rtp?(old) or not Streams.rtp?(new) do
       true
     else
       before = Map.new(Codec.list(old), &{&1.payload_type, Codec.identity(&1)})

@@ -19,18 +19,28 @@ defmodule Sippet.OfferAnswer.Streams do
   @spec secure?(Media.t()) :: boolean
   def secure?(%Media{protocol: protocol}), do: String.contains?(protocol, "SAVP")
 
+  @typedoc "The streams of all BUNDLE groups of a description, by their `mid`."
+  @type bundled :: MapSet.t(String.t())
+
+  @doc "Who is in a BUNDLE group: asked once for a description, which may have many groups and many streams."
+  @spec bundled(SDP.t()) :: bundled
+  def bundled(sdp) do
+    for %{semantics: "BUNDLE", mids: mids} <- SDP.attributes(sdp, :group),
+        mid <- mids,
+        into: MapSet.new(),
+        do: mid
+  end
+
   @doc """
   Is it rejected or disabled? A port of 0 is not, where the stream is to use the port of another one (RFC 9143 §6).
   """
-  @spec disabled?(SDP.t(), Media.t()) :: boolean
-  def disabled?(sdp, %Media{port: 0} = media) do
-    mid = SDP.attribute(media, :mid)
-
-    not (SDP.attribute(media, "bundle-only") == true and
-           Enum.any?(SDP.attributes(sdp, :group), &(&1.semantics == "BUNDLE" and mid in &1.mids)))
+  @spec disabled?(bundled, Media.t()) :: boolean
+  def disabled?(bundled, %Media{port: 0} = media) do
+    SDP.attribute(media, "bundle-only") != true or
+      not MapSet.member?(bundled, SDP.attribute(media, :mid))
   end
 
-  def disabled?(_sdp, _media), do: false
+  def disabled?(_bundled, _media), do: false
 
   @doc "Is this the address of a group? A name is not."
   @spec multicast?(Connection.t() | nil) :: boolean

@@ -275,6 +275,57 @@ defmodule Sippet.OfferAnswer.AnswerTest do
     assert Sippet.OfferAnswer.check_answer(offer, answer) == :ok
   end
 
+  test "no codec is lost to a number of this side's that the offer has for another one (§6.1)" do
+    offer =
+      offered("""
+      m=video 9 RTP/AVP 96 97 98
+      a=rtpmap:96 VP8/90000
+      a=rtpmap:97 H264/90000
+      a=rtpmap:98 rtx/90000
+      a=fmtp:98 apt=96
+      """)
+
+    # 96 is ours for H264; VP8, which has no number of ours, can keep its own no longer.
+    rtx = Codec.new("rtx/90000")
+
+    for prefer <- [:offered, :own] do
+      own = [video(4000, [{"H264/90000", 96}, "VP8/90000"])]
+      [media] = answered(offer, own, payload_types: :own, prefer: prefer).media
+      numbers = for codec <- Codec.list(media), into: %{}, do: {codec.name, codec.payload_type}
+      assert %{"H264" => 96, "VP8" => vp8} = numbers
+      assert vp8 in 99..127
+      assert map_size(numbers) == 2
+    end
+
+    own = [update_in(video(4000, [{"H264/90000", 96}, "VP8/90000"]).codecs, &(&1 ++ [rtx]))]
+    answer = answered(offer, own, payload_types: :own)
+    [h264, vp8, retransmission] = Enum.sort_by(Codec.list(hd(answer.media)), & &1.name)
+    assert {h264.name, h264.payload_type} == {"H264", 96}
+    assert retransmission.payload_type == 98
+    assert retransmission.parameters == "apt=#{vp8.payload_type}"
+    assert check_answer(offer, answer) == :ok
+
+    # The same number twice on this side.
+    own = [video(4000, [{"H264/90000", 102}, {"VP8/90000", 102}])]
+    [media] = answered(offer, own, payload_types: :own).media
+
+    assert [%{name: "VP8", payload_type: 102}, %{name: "H264", payload_type: 97}] =
+             Codec.list(media)
+  end
+
+  test "a codec finds a number where the offer has used all there are" do
+    lines = for n <- 0..127, do: "a=rtpmap:#{n} opus/48000/#{n + 1}\n"
+    formats = Enum.map_join(0..127, " ", &Integer.to_string/1)
+    offer = offered("m=audio 9 RTP/AVP #{formats}\n#{lines}")
+
+    # Each of ours has the number that is the next one's.
+    codecs = for n <- 0..126, do: {"opus/48000/#{n + 1}", n + 1}
+    answer = answered(offer, [audio(4000, codecs ++ ["opus/48000/128"])], payload_types: :own)
+    numbers = for codec <- Codec.list(hd(answer.media)), do: {codec.channels, codec.payload_type}
+    assert numbers == for(n <- 1..127, do: {n, n}) ++ [{128, 0}]
+    assert check_answer(offer, answer) == :ok
+  end
+
   test "another comparison of codecs can be given" do
     offer =
       offered("""
