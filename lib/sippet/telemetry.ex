@@ -126,7 +126,7 @@ defmodule Sippet.Telemetry do
   @doc """
   Attaches a handler to an event.
 
-  Returns `{:error, :already_exists}` if there is a handler of this id for the event. Raises `ArgumentError` for an event that
+  Returns `{:error, :already_exists}` if there is a handler of this id, for whatever event. Raises `ArgumentError` for an event that
   there is not.
   """
   @spec attach(handler_id, event, handler, config :: term) :: :ok | {:error, :already_exists}

@@ -6,7 +6,7 @@ defmodule Sippet.TelemetryTest do
   import Sippet.Test.Wire
 
   alias Sippet.{Message, Telemetry}
-  alias Sippet.Test.{Peer, Stack}
+  alias Sippet.Test.{Peer, Stack, StreamPeer}
 
   setup do
     test = self()
@@ -118,6 +118,71 @@ defmodule Sippet.TelemetryTest do
 
     Peer.send(peer, Stack.address(stack), request("OPTIONS", peer, cseq_method: "INFO"))
     assert {_, %{reason: :method_mismatch}} = event(stack, [:message, :rejected])
+  end
+
+  test "each limit of a message has its own name, in datagrams", %{peer: peer} do
+    limits = [
+      max_message_bytes: 4_000,
+      max_fields: 20,
+      max_line_bytes: 300,
+      max_values: 6,
+      max_hops: 3,
+      max_parameters: 5,
+      max_folds: 2
+    ]
+
+    stack = Stack.start(limits: limits)
+    via = "SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK1"
+
+    for {limit, options} <- [
+          max_message_bytes: [body: String.duplicate("x", 4_000)],
+          max_fields: [fields: List.duplicate("A: 1", 20)],
+          max_line_bytes: [fields: ["A: " <> String.duplicate("x", 300)]],
+          max_line_bytes: [uri: "sip:" <> String.duplicate("x", 300)],
+          max_values: [fields: ["Supported: 1,2,3,4,5,6,7"]],
+          max_hops: [fields: List.duplicate("Via: " <> via, 3)],
+          max_hops: [fields: ["Route: <sip:a>, <sip:a>, <sip:a>, <sip:a>"]],
+          max_hops: [fields: List.duplicate("Record-Route: <sip:a>", 4)],
+          max_parameters: [fields: ["Accept: a/b;a=1;b=1;c=1;d=1;e=1;f=1"]],
+          max_folds: [fields: ["A: 1", " 2", " 3", " 4"]]
+        ] do
+      Peer.send(peer, Stack.address(stack), request("OPTIONS", peer, options))
+      assert {_, %{limit: ^limit}} = event(stack, [:limit, :reached])
+    end
+
+    refute_received {:event, [:limit, :reached], _, %{stack: ^stack}}
+  end
+
+  test "each limit of a message has its own name, on streams" do
+    limits = [max_stream_message_bytes: 4_000, max_fields: 20, max_line_bytes: 300, max_folds: 2]
+    stack = Stack.start(tcp: [[]], ws: [[]], limits: limits)
+    long = [body: String.duplicate("x", 4_000)]
+
+    for {limit, options} <- [
+          max_stream_message_bytes: long,
+          max_fields: [fields: List.duplicate("A: 1", 20)],
+          max_line_bytes: [fields: ["A: " <> String.duplicate("x", 300)]],
+          max_folds: [fields: ["A: 1", " 2", " 3", " 4"]]
+        ] do
+      peer = StreamPeer.connect(Stack.address(stack))
+      StreamPeer.send(peer, request("OPTIONS", peer, [protocol: "TCP"] ++ options))
+      assert {_, %{limit: ^limit}} = event(stack, [:limit, :reached])
+      assert {_, %{reason: :broken}} = event(stack, [:message, :rejected])
+      StreamPeer.close(peer)
+    end
+
+    peer = StreamPeer.connect(Stack.address(stack, 1), ws: "/")
+    StreamPeer.send(peer, request("OPTIONS", peer, [protocol: "WS"] ++ long))
+    assert {_, %{limit: :max_stream_message_bytes}} = event(stack, [:limit, :reached])
+    refute_received {:event, [:limit, :reached], _, %{stack: ^stack}}
+  end
+
+  test "a peer that is too slow with a message meets a limit" do
+    stack = Stack.start(tcp: [[]], limits: [max_stream_message_ms: 50])
+    peer = StreamPeer.connect(Stack.address(stack))
+    StreamPeer.send(peer, "OPTIONS sip:service@example.com SIP/2.0\r\n")
+    assert {_, %{limit: :max_stream_message_ms}} = event(stack, [:limit, :reached])
+    StreamPeer.assert_closed(peer)
   end
 
   test "requests that the stack refuses, and why", %{peer: peer} do

@@ -4,7 +4,7 @@ defmodule Sippet.Telemetry.Report do
   @moduledoc false
 
   alias Sippet.Resolver.Target
-  alias Sippet.{Stack, Telemetry, Transport}
+  alias Sippet.{Message, ParseError, Stack, Telemetry, Transport}
 
   require Telemetry
 
@@ -52,7 +52,9 @@ defmodule Sippet.Telemetry.Report do
       Telemetry.execute([:sippet, :message, :rejected], %{bytes: byte_size(data)}, metadata)
     end
 
-    met(stack, reason)
+    if reason == :too_many_values and hops?(stack, data),
+      do: limit(stack, :max_hops),
+      else: met(stack, reason)
   end
 
   def received(stack, transport, remote, _data, [{:report, :refused, reason} | _]) do
@@ -73,6 +75,29 @@ defmodule Sippet.Telemetry.Report do
   defp met(stack, reason) do
     with %{^reason => limit} <- @limits, do: limit(stack, limit), else: (_other -> :ok)
   end
+
+  # Which values there are too many of is seldom asked for: it is not told with the reason, but found out again.
+  defp hops?(stack, data) do
+    if Telemetry.listens?([:sippet, :limit, :reached]) do
+      limits =
+        stack.options[:limits]
+        |> Keyword.drop([:max_stream_message_bytes, :max_stream_message_ms])
+        |> Keyword.put(:max_message_bytes, byte_size(data))
+
+      match?(
+        {:error, %{reason: :too_many_values, header: header}}
+        when header in [:via, :route, :record_route],
+        Message.parse(data, limits)
+      )
+    else
+      false
+    end
+  end
+
+  @doc "A stream has broken off in a message, for this reason: that may be a limit."
+  @spec broken(Stack.t(), ParseError.reason()) :: :ok
+  def broken(stack, :message_too_long), do: limit(stack, :max_stream_message_bytes)
+  def broken(stack, reason), do: met(stack, reason)
 
   @doc "A limit was met, of the stack or of one of its transports."
   @spec limit(Stack.t(), atom) :: :ok

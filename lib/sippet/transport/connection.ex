@@ -7,6 +7,7 @@ defmodule Sippet.Transport.Connection do
   use GenServer, restart: :temporary, shutdown: 2_000
 
   alias Sippet.{Flow, Native, Router, Stack, Transport}
+  alias Sippet.Telemetry.Report
   alias Sippet.Transaction.Delivery
   alias Sippet.Transport.{Alias, Connections, Handshake, KeepAlive, Socket}
 
@@ -24,6 +25,9 @@ defmodule Sippet.Transport.Connection do
 
   # How long a message that was counted may take to come, once the connection is closed.
   @straggler_ms 1_000
+
+  # The status code of WebSocket that says so (RFC 6455 §7.4.1).
+  @message_too_big 1009
 
   # How many requests are sent before it is looked which of them still wait, at least; how many are asked for in one call.
   @min_sent 128
@@ -182,6 +186,7 @@ defmodule Sippet.Transport.Connection do
 
     if state.deadline != nil and state.deadline <= now() do
       Connections.count(state.shared.table, :message_timeouts)
+      Report.limit(state.stack, :max_stream_message_ms)
       close(state, :message_timeout)
     else
       {:noreply, keep_deadline(state, state.deadline)}
@@ -357,15 +362,17 @@ defmodule Sippet.Transport.Connection do
   end
 
   # As below, the farewell behind the answers to what came before.
-  defp take([{:failed, _why} = failed | _none], state) do
+  defp take([{:failed, why} = failed | _none], state) do
     Connections.count(state.shared.table, :broken_streams)
+    _ = if why == @message_too_big, do: Report.limit(state.stack, :max_stream_message_bytes)
     send(self(), {:finish, failed})
     {:noreply, %{keep_deadline(state, nil) | broken: true}}
   end
 
   # The answer comes as a message to this process, behind those to what came before it.
-  defp take([{:broken, status_code, _reason, head} | _none], state) do
+  defp take([{:broken, status_code, reason, head} | _none], state) do
     Connections.count(state.shared.table, :broken_streams)
+    Report.broken(state.stack, reason)
     %{stack: stack, transport: transport, number: number, remote: remote} = state
     Router.reject_message(stack, transport, number, remote, head, status_code)
     send(self(), {:finish, :broken})
