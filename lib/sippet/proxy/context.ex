@@ -45,7 +45,8 @@ defmodule Sippet.Proxy.Context do
   alias Sippet.Transactions.Client.Key
 
   @enforce_keys [:proxy, :request, :breadth, :groups, :options]
-  defstruct @enforce_keys ++ [branches: %{}, outcomes: [], final: nil, cancelled: false]
+  defstruct @enforce_keys ++
+              [branches: %{}, pending: 0, used: 0, outcomes: [], final: nil, cancelled: false]
 
   # state: :calling, :proceeding or :completed (of the branch, not of its transaction)
   @typep branch :: %{
@@ -65,6 +66,8 @@ defmodule Sippet.Proxy.Context do
           groups: [[Target.t()]],
           options: keyword,
           branches: %{Key.t() => branch},
+          pending: non_neg_integer,
+          used: non_neg_integer,
           outcomes: [Best.outcome()],
           final: Message.StatusLine.status_code() | nil,
           cancelled: boolean
@@ -124,7 +127,7 @@ defmodule Sippet.Proxy.Context do
   forked behind this proxy. Those need no context: `Sippet.Proxy.forward_response/1` and `Sippet.send/2` forward them.
   """
   @spec done?(t) :: boolean
-  def done?(%__MODULE__{} = context), do: context.groups == [] and pending(context) == []
+  def done?(%__MODULE__{} = context), do: context.groups == [] and context.pending == 0
 
   @doc """
   A response came (RFC 3261 §16.7). One that belongs to no branch changes nothing.
@@ -269,12 +272,10 @@ defmodule Sippet.Proxy.Context do
   defp start(%{groups: []} = context), do: {context, []}
 
   defp start(%{groups: [group | later]} = context) do
-    pending = pending(context)
-    used = pending |> Enum.map(&context.branches[&1].breadth) |> Enum.sum()
-    free = context.breadth - used
+    free = context.breadth - context.used
 
     cond do
-      group == [] and pending == [] -> start(%{context | groups: later})
+      group == [] and context.pending == 0 -> start(%{context | groups: later})
       group == [] or free == 0 -> {context, []}
       true -> start_some(context, Enum.split(group, free), later, free)
     end
@@ -286,13 +287,16 @@ defmodule Sippet.Proxy.Context do
     each = div(free, length(now))
     more = rem(free, length(now))
 
-    now
-    |> Enum.with_index()
-    |> Enum.reduce({%{context | groups: groups}, []}, fn {target, index}, {context, actions} ->
-      breadth = each + if(index < more, do: 1, else: 0)
-      {context, branch_actions} = open(context, target, breadth)
-      {context, actions ++ branch_actions}
-    end)
+    {actions, context} =
+      now
+      |> Enum.with_index()
+      |> Enum.flat_map_reduce(%{context | groups: groups}, fn {target, index}, context ->
+        breadth = each + if(index < more, do: 1, else: 0)
+        {context, actions} = open(context, target, breadth)
+        {actions, context}
+      end)
+
+    {context, actions}
   end
 
   defp open(context, target, breadth) do
@@ -310,6 +314,7 @@ defmodule Sippet.Proxy.Context do
 
     key = Key.new(request)
     context = put_branch(context, key, %{state: :calling, breadth: breadth, cancelled: false})
+    context = %{context | pending: context.pending + 1, used: context.used + breadth}
     {context, [{:send_request, request} | timer_c(context, key)]}
   end
 
@@ -325,26 +330,31 @@ defmodule Sippet.Proxy.Context do
 
   defp complete(context, key, branch, outcome) do
     context = put_branch(context, key, %{branch | state: :completed})
+    context = %{context | pending: context.pending - 1, used: context.used - branch.breadth}
     {%{context | outcomes: [outcome | context.outcomes]}, stop_timer_c(context, key)}
   end
 
   # Only an INVITE can be cancelled (§9.1), each branch once. From then on the transaction itself bounds the wait.
   defp cancel(%{request: %{start_line: %{method: :invite}}} = context, keys) do
-    Enum.reduce(keys, {context, []}, fn key, {context, actions} ->
-      case context.branches[key] do
-        %{cancelled: false} = branch ->
-          context = put_branch(context, key, %{branch | cancelled: true})
-          {context, actions ++ [stop_timer_c: key, cancel: key]}
+    {actions, context} =
+      Enum.flat_map_reduce(keys, context, fn key, context ->
+        case context.branches[key] do
+          %{cancelled: false} = branch ->
+            context = put_branch(context, key, %{branch | cancelled: true})
+            {[stop_timer_c: key, cancel: key], context}
 
-        _cancelled ->
-          {context, actions}
-      end
-    end)
+          _cancelled ->
+            {[], context}
+        end
+      end)
+
+    {context, actions}
   end
 
   defp cancel(context, _keys), do: {context, []}
 
-  # In the order of their keys, so that the same input gives the same actions.
+  # In the order of their keys, so that the same input gives the same actions. Asked for to cancel them, not with each response:
+  # there may be thousands.
   defp pending(context) do
     for {key, %{state: state}} <- Enum.sort_by(context.branches, &elem(&1, 0).branch),
         state != :completed,

@@ -346,6 +346,41 @@ defmodule Sippet.Proxy.ContextTest do
     assert Context.handle_error(context, Key.new(a), :timeout) == {context, []}
   end
 
+  test "the work grows with the branches, whether at the same time or one after another" do
+    for breadth <- [4, 10_000] do
+      {small, large} = {work(breadth, 250), work(breadth, 2_000)}
+      # What is quadratic takes 64 times the work.
+      assert large < 24 * small, "#{breadth}: #{small}, then #{large} reductions"
+    end
+  end
+
+  defp work(breadth, count) do
+    proxy = Test.Proxy.new(max_breadth: breadth)
+    targets = for n <- 1..count, do: "sip:bob@phone#{n}.example.com"
+
+    Task.async(fn ->
+      {:reductions, before} = Process.info(self(), :reductions)
+      {context, actions} = Context.new(proxy, Test.Proxy.request(), targets)
+      context = refuse_all(context, Test.Proxy.requests(actions))
+      {:reductions, now} = Process.info(self(), :reductions)
+      assert {Context.done?(context), context.final} == {true, 404}
+      now - before
+    end)
+    |> Task.await(60_000)
+  end
+
+  defp refuse_all(context, []), do: context
+
+  defp refuse_all(context, requests) do
+    {context, more} =
+      Enum.reduce(requests, {context, []}, fn request, {context, more} ->
+        {context, actions} = Context.handle_response(context, Message.to_response(request, 404))
+        {context, Test.Proxy.requests(actions) ++ more}
+      end)
+
+    refuse_all(context, more)
+  end
+
   test "a proxy's Timer C is what it was made with" do
     {_context, [_a], actions} = start(["sip:bob@a"], proxy: [timer_c_ms: 200_000])
     assert {:start_timer_c, _key, 200_000} = List.keyfind(actions, :start_timer_c, 0)
