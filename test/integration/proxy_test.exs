@@ -361,6 +361,34 @@ defmodule Sippet.Integration.ProxyTest do
     assert field(await(alice, "SIP/2.0 482"), "Warning") =~ "was here before"
   end
 
+  @tag capture_log: true
+  test "a request whose response the core has lost is forgotten all the same" do
+    [alice, desk] = for _ <- 1..2, do: Peer.open()
+    context = start([contact(desk)], t1: 2, t2: 4, t4: 4)
+    test = self()
+
+    Test.Core.register(context.stack, fn
+      :request, request, key ->
+        :ok = Proxy.Server.forward(context.server, request, key, [contact(desk)])
+        send(test, :forwarded)
+
+      :response, _response, _key ->
+        send(test, :lost)
+        raise "the response is lost"
+
+      # On a slow machine the phone is too late, and this is lost as well.
+      :error, _reason, _key ->
+        send(test, :lost)
+    end)
+
+    Peer.send(alice, context.udp, Wire.request("MESSAGE", alice, uri: "sip:bob@biloxi.com"))
+    assert_receive :forwarded, @deadline_ms
+    {at_desk, from} = receive_from(desk)
+    Peer.send(desk, from, Wire.response(at_desk, "200 OK"))
+    assert_receive :lost, @deadline_ms
+    Test.Stack.eventually(@deadline_ms, fn -> sessions(context) == 0 end)
+  end
+
   test "the processes end with the stack" do
     [alice, phone] = for _ <- 1..2, do: Peer.open()
     context = start([contact(phone)])

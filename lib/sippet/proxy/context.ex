@@ -355,7 +355,9 @@ defmodule Sippet.Proxy.Context do
 
   # In the order of their keys, so that the same input gives the same actions. Asked for to cancel them, not with each response:
   # there may be thousands.
-  defp pending(context) do
+  @doc false
+  @spec pending(t) :: [Key.t()]
+  def pending(%__MODULE__{} = context) do
     for {key, %{state: state}} <- Enum.sort_by(context.branches, &elem(&1, 0).branch),
         state != :completed,
         do: key

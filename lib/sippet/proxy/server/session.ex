@@ -4,7 +4,7 @@ defmodule Sippet.Proxy.Server.Session do
 
   use GenServer, restart: :temporary
 
-  alias Sippet.{Message, Proxy, Stack}
+  alias Sippet.{Message, Proxy, Stack, Transaction}
   alias Sippet.Proxy.Context
   alias Sippet.Transactions.Client
 
@@ -12,18 +12,39 @@ defmodule Sippet.Proxy.Server.Session do
   # transaction has had.
   @later_ms 500
 
-  # sending: {monitor => key} of requests on their way to a transport; held: keys to be cancelled once they are sent.
-  @enforce_keys [:config, :context]
-  defstruct @enforce_keys ++ [sending: %{}, held: MapSet.new(), timers: %{}]
+  # How often it is looked whether what is waited for can still come, in T1: twice Timer F.
+  @look_t1 128
+
+  # sending: {monitor => key} of requests on their way to a transport, unsent: the same keys; held: keys to be cancelled once
+  # they are sent; gone: keys whose transactions the last look has not found.
+  @enforce_keys [:config, :context, :look_ms]
+  defstruct @enforce_keys ++
+              [
+                sending: %{},
+                unsent: MapSet.new(),
+                held: MapSet.new(),
+                gone: MapSet.new(),
+                timers: %{}
+              ]
 
   def start_link(argument), do: GenServer.start_link(__MODULE__, argument)
 
   @impl true
   def init({config, server_key, {context, actions}}) do
     # It ends with the stack, whose transactions it waits for.
-    _monitor = Process.monitor(Stack.fetch!(config.stack).supervisor)
+    %{supervisor: supervisor, options: options} = Stack.fetch!(config.stack)
+    _monitor = Process.monitor(supervisor)
     register(config, server_key)
-    {:ok, %__MODULE__{config: config, context: context}, {:continue, actions}}
+    state = %__MODULE__{config: config, context: context, look_ms: @look_t1 * options[:t1]}
+    {:ok, look_later(state), {:continue, actions}}
+  end
+
+  # An INVITE has its Timer C.
+  defp look_later(%{context: %{request: %{start_line: %{method: :invite}}}} = state), do: state
+
+  defp look_later(state) do
+    _timer = Process.send_after(self(), :look, state.look_ms)
+    state
   end
 
   defp register(config, key) do
@@ -48,10 +69,27 @@ defmodule Sippet.Proxy.Server.Session do
 
   def handle_info({:cancel, key}, state), do: proceed(cancel(state, key))
 
+  # A response that was lost on its way here, in a callback of the core's that failed, must not be waited for for ever.
+  def handle_info(:look, state) do
+    missing =
+      for key <- Context.pending(state.context),
+          key not in state.unsent,
+          Transaction.info(state.config.stack, key) == nil,
+          into: MapSet.new(),
+          do: key
+
+    {lost, gone} = Enum.split_with(missing, &(&1 in state.gone))
+    for key <- lost, do: send(self(), {:error, key, :timeout})
+    {:noreply, look_later(%{state | gone: MapSet.new(gone)})}
+  end
+
   def handle_info({:DOWN, monitor, :process, _pid, result}, state) do
     case Map.pop(state.sending, monitor) do
-      {nil, _sending} -> {:stop, :normal, state}
-      {key, sending} -> sent(%{state | sending: sending}, key, result)
+      {nil, _sending} ->
+        {:stop, :normal, state}
+
+      {key, sending} ->
+        sent(%{state | sending: sending, unsent: MapSet.delete(state.unsent, key)}, key, result)
     end
   end
 
@@ -84,7 +122,12 @@ defmodule Sippet.Proxy.Server.Session do
     register(state.config, key)
     # An exit of this kind is nobody's fault and is not reported.
     {_pid, monitor} = spawn_monitor(fn -> exit({:sent, send_message(stack, request)}) end)
-    %{state | sending: Map.put(state.sending, monitor, key)}
+
+    %{
+      state
+      | sending: Map.put(state.sending, monitor, key),
+        unsent: MapSet.put(state.unsent, key)
+    }
   end
 
   defp act({:send_response, response}, state) do
@@ -100,7 +143,7 @@ defmodule Sippet.Proxy.Server.Session do
   end
 
   defp act({:cancel, key}, state) do
-    if key in Map.values(state.sending),
+    if MapSet.member?(state.unsent, key),
       do: %{state | held: MapSet.put(state.held, key)},
       else: cancel(state, key)
   end
