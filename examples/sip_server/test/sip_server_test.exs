@@ -132,6 +132,55 @@ defmodule SipServerTest do
     end
   end
 
+  describe "which flow a binding has" do
+    # As the transport has stamped the Via of a client at 192.0.2.1.
+    defp flow(via) do
+      request =
+        Message.parse!("""
+        REGISTER sip:example.com SIP/2.0
+        Via: SIP/2.0/#{via};branch=z9hG4bK1
+        From: <sip:bob@example.com>;tag=1
+        To: <sip:bob@example.com>
+        Call-ID: #{Message.create_call_id()}
+        CSeq: 1 REGISTER
+        Contact: <sip:bob@192.0.2.77>
+        """)
+
+      source = %Sippet.Flow{transport: 1, remote: {{192, 0, 2, 1}, 6000}}
+      {:ok, _response} = SipServer.Registrar.register("bob", %{request | source: source})
+      [%{flow: flow}] = SipServer.Location.ETS.fetch("bob")
+      if flow, do: assert(flow == source)
+      flow != nil
+    end
+
+    test "none where the client is where its Via says, though each Via with rport has received (RFC 3581 §4)" do
+      refute flow("UDP 192.0.2.1:6000")
+      refute flow("UDP 192.0.2.1:6000;received=192.0.2.1;rport=6000")
+      refute flow("UDP 192.0.2.1;received=192.0.2.1;rport=5060")
+      refute flow("UDP [2001:db8::1];received=2001:db8:0::1;rport=5060")
+      # Without rport it has not said that it listens there, and over TCP nobody does.
+      refute flow("UDP 192.0.2.1:5070")
+      refute flow("TCP 192.0.2.1:5060;received=192.0.2.1;rport=6000")
+      # The name may lead there.
+      refute flow("UDP phone.example.com;received=192.0.2.1;rport=5060")
+      refute flow("TCP phone.example.com;received=192.0.2.1")
+    end
+
+    test "the one it came by where a NAT has changed address or port" do
+      assert flow("UDP 10.0.0.1:6000;received=192.0.2.1;rport=6000")
+      assert flow("UDP 10.0.0.1:6000;received=192.0.2.1")
+      assert flow("UDP 192.0.2.1;received=192.0.2.1;rport=6000")
+      assert flow("UDP phone.example.com;received=192.0.2.1;rport=6000")
+      assert flow("TCP 10.0.0.1:5060;received=192.0.2.1")
+      assert flow("TLS [fd00::1];received=2001:db8::1;rport=6000")
+    end
+
+    test "the one it came by of a browser" do
+      assert flow("WS a1b2.invalid;received=192.0.2.1;rport=6000")
+      assert flow("WSS 192.0.2.1")
+    end
+  end
+
   describe "calls" do
     test "from UDP to a browser, which is only reached by its flow, and back within the call" do
       [alice, bob] = [Phone.start("alice", :udp), Phone.start("bob", :ws)]
@@ -278,6 +327,18 @@ defmodule SipServerTest do
     end
 
     assert_raise ArgumentError, ~r/:ports/, fn -> SipServer.start_link([ports: 1] ++ good) end
+
+    # Timer C is more than three minutes (§16.6, item 11).
+    for {name, values} <- [
+          timer_c_ms: [180_000, "185000", nil],
+          drain_ms: [-1, "10 s", nil],
+          expires: [[min: 0], [default: 30], [max: nil], [least: 60]]
+        ],
+        value <- values do
+      assert_raise ArgumentError, ~r/#{name}|least/, fn ->
+        SipServer.start_link(Keyword.put(good, name, value))
+      end
+    end
   end
 
   describe "the port of WebSockets, asked by HTTP" do

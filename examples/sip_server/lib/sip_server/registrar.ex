@@ -166,9 +166,20 @@ defmodule SipServer.Registrar do
     }
   end
 
-  # The transport has found another address than the client names: its Contact leads nowhere either.
-  defp translated?({_version, _protocol, _sent_by, parameters}),
-    do: is_map_key(parameters, "received")
+  # The client is behind a NAT: it is not where its Via says, and so not where its Contact says either. That there is a `received`
+  # proves nothing, since each Via with `rport` gets one (RFC 3581 §4). Nor does a sent-by that is a name, which may lead to where
+  # the request is from. The port counts where the client has said that it listens where it sends from; a stream's is any.
+  defp translated?({_version, protocol, {host, port}, parameters}) do
+    with {:ok, sent_by} <- address(host),
+         {:ok, received} when received != sent_by <- address(parameters["received"]) do
+      true
+    else
+      _same_or_none -> protocol == :udp and parameters["rport"] not in [nil, "#{port}"]
+    end
+  end
+
+  defp address(nil), do: :none
+  defp address(host), do: host |> String.to_charlist() |> :inet.parse_strict_address()
 
   # Step 8.
   defp response(request, bindings, outbound?, now) do
