@@ -172,6 +172,26 @@ defmodule SipServer.ForwardingTest do
     await(trunk, :response, 200)
   end
 
+  test "of two flows to one telephone the newer rings, and the other when that has failed (RFC 5626 §7)" do
+    [old, new] = for _ <- 1..2, do: Phone.start("bob", :tcp)
+
+    for {phone, reg_id} <- [{old, 1}, {new, 2}] do
+      contact = "<#{contact(phone)}>;reg-id=#{reg_id};+sip.instance=\"<urn:uuid:1>\""
+      assert status(register(phone, "Supported: outbound\nContact: #{contact}")) == 200
+    end
+
+    {trunk, invite} = from_outside("INVITE")
+    :ok = Sippet.send(trunk.stack, invite)
+    {request, _key} = await(new, :request, :invite)
+    old_stack = old.stack
+    refute_received {^old_stack, :request, _request, _key}
+    # As an edge proxy answers that has lost the connection.
+    answer(new, request, 430)
+    {request, _key} = await(old, :request, :invite)
+    answer(old, request, 486)
+    await(trunk, :response, 486)
+  end
+
   test "within a call whose flow is gone it is a 430 (RFC 5626 §5.3.1)" do
     [alice, bob] = [Phone.start("alice", :udp), Phone.start("bob", :ws)]
     register(bob)

@@ -217,7 +217,8 @@ defmodule SipServer.Core do
     end
   end
 
-  # A user's contacts (§16.5). To a sips URI only those that are sips too (RFC 5630 §4).
+  # A user's contacts (§16.5), several of which may be flows to the same instance, the newest first (RFC 5626 §7). To a sips URI
+  # only those that are sips too (RFC 5630 §4).
   defp targets(uri, config) do
     with name when name != nil <- user(uri, config) do
       for %{contact: {_name, contact, parameters}} = binding <- config.location.fetch(name),
@@ -227,7 +228,8 @@ defmodule SipServer.Core do
               q: q(parameters),
               route: binding.path,
               target: binding.flow,
-              protocol: binding.flow && binding.protocol
+              protocol: binding.flow && binding.protocol,
+              instance: parameters["+sip.instance"]
             )
     end
   end
