@@ -381,6 +381,7 @@ defmodule SipServerTest do
       register(Phone.start("bob", :udp))
       assert {200, ladder} = get("/trace/ladder")
       assert ladder =~ "REGISTER"
+      for name <- ["bob", "server"], do: assert(ladder =~ ">#{name}</text>")
       refute ladder =~ ~r/response=(&quot;|")[0-9a-f]{32}/
       assert get("/phone.json") == {200, ~s({"domain":"example.com","trace":true})}
 
