@@ -185,6 +185,14 @@ defmodule Sippet.Native do
       else: nif_sha512_256_dirty(data)
   end
 
+  @doc "A tag of 16 hexadecimal digits, SipHash of `identity` under a secret of 16 bytes; dirty above 16 KiB. Bounded by the bytes."
+  @spec request_tag(<<_::128>>, binary) :: String.t()
+  def request_tag(secret, identity) do
+    if byte_size(identity) <= @max_normal_bytes,
+      do: nif_request_tag(secret, identity),
+      else: nif_request_tag_dirty(secret, identity)
+  end
+
   @typedoc "`{max_bytes, max_lines, max_line_bytes, max_media, max_attributes}`"
   @type sdp_limits :: {pos_integer, pos_integer, pos_integer, pos_integer, pos_integer}
 
@@ -341,6 +349,14 @@ defmodule Sippet.Native do
   # Dirty CPU scheduler.
   @doc false
   def nif_sha512_256_dirty(_data), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler: at most 16 KiB.
+  @doc false
+  def nif_request_tag(_secret, _identity), do: :erlang.nif_error(:not_loaded)
+
+  # Dirty CPU scheduler.
+  @doc false
+  def nif_request_tag_dirty(_secret, _identity), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler: at most 16 KiB.
   @doc false

@@ -142,7 +142,7 @@ defmodule Sippet.MessageTest do
       assert ringing.start_line.reason_phrase == "Ring Ring"
       {"Bob", uri, %{"tag" => tag}} = ringing.headers.to
       assert uri == elem(request.headers.to, 1)
-      assert tag =~ ~r/\A[0-9a-f]{12}\z/
+      assert tag =~ ~r/\A[0-9a-f]{16}\z/
       refute is_map_key(ringing.headers, :timestamp)
     end
 

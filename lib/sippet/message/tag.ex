@@ -3,7 +3,7 @@ defmodule Sippet.Message.Tag do
   # starts.
   @moduledoc false
 
-  alias Sippet.Secret
+  alias Sippet.{Native, Secret}
 
   @doc """
   The tag for all responses to a request: a keyed hash of what makes it this request and no other.
@@ -20,12 +20,9 @@ defmodule Sippet.Message.Tag do
       branch(Map.get(headers, :via))
     }
 
-    # HMAC would guard against hashing on from a known hash, which takes all 256 bits, at five times the price.
-    <<tag::binary-size(6), _rest::binary>> =
-      :crypto.hash(:sha256, [Secret.fetch(__MODULE__), :erlang.term_to_binary(identity)])
-
-    # Not Base64: one tag in some millions has "CSeq" in it, which is where some peers then look for the CSeq.
-    Base.encode16(tag, case: :lower)
+    # Hexadecimal, not Base64: one tag in some millions has "CSeq" in it, which is where some peers then look for the CSeq.
+    <<secret::binary-size(16), _rest::binary>> = Secret.fetch(__MODULE__)
+    Native.request_tag(secret, :erlang.term_to_binary(identity))
   end
 
   defp tag({_display_name, _uri, %{"tag" => tag}}), do: tag

@@ -52,6 +52,7 @@ enum Domain {
     StatelessTag = 8,
     ResponseTag = 9,
     Source = 10,
+    RequestTag = 11,
 }
 
 /// Makes keys under a secret seed.
@@ -185,6 +186,11 @@ impl KeyMaker {
         self.start(Domain::ResponseTag)
             .exact(&transaction.0.to_le_bytes())
             .finish()
+    }
+
+    /// Of the To tag of a user agent's answers to one request, by what makes it this request and no other (§8.2.6.2).
+    pub fn request_tag(&self, identity: &[u8]) -> Key {
+        self.start(Domain::RequestTag).exact(identity).finish()
     }
 
     fn request_identity(&self, domain: Domain, message: &Message<'_>) -> Fields {
