@@ -91,8 +91,9 @@ defmodule Sippet.Drainer do
 
   @impl true
   def terminate(reason, {name, timeout_ms, calls}) do
-    if reason == :shutdown and Transport.list(name) != [],
-      do: await(name, calls, System.monotonic_time(:millisecond) + timeout_ms)
+    _ended =
+      if reason == :shutdown and Transport.list(name) != [],
+        do: await(name, calls, System.monotonic_time(:millisecond) + timeout_ms)
 
     :ok
   rescue
