@@ -268,7 +268,8 @@ defmodule Sippet do
   Sends a request or a response.
 
   A request other than ACK begins a client transaction, whose responses and failure go to the core. It needs a topmost Via
-  with a branch of its own, From, To, Call-ID and CSeq. It goes to its `target` (a `t:Sippet.Flow.t/0` or
+  with a branch of its own, From, To, Call-ID and CSeq. Over UDP its responses go to the port in that Via, 5060 where it is 0, unless it
+  has `"rport" => ""`: then to the port that the request left by (RFC 3261 §18.2.2, RFC 3581). It goes to its `target` (a `t:Sippet.Flow.t/0` or
   `{protocol, host, port}`), else to its topmost Route, else to its Request-URI. A host name is located by RFC 3263: where its
   first target fails the request goes to the next, and the core is told of the last one only, by the key of the request as it was given.
   `guides/routing.md` has all this in tables. A CANCEL goes where its INVITE is, and waits for a provisional response to that (RFC 3261 §9.1). An ACK is sent at once and sent again for each repetition of the 2xx it answers.

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 command -v kamailio >/dev/null || { echo "kamailio is not installed (apt: kamailio)"; exit 1; }
 
-PARTS=${PARTS:-saturation rates latency schedulers}
+PARTS=${PARTS:-saturation rates latency schedulers floor}
 ROUNDS=${ROUNDS:-3}
 ROUND_MS=16000
 
@@ -35,10 +35,10 @@ used() {
   for pid in "$@"; do cat /proc/"$pid"/task/*/schedstat; done | awk '{ sum += $1 } END { printf "%.0f", sum }'
 }
 
-# start_sippet NAME [FLAGS]: sets NAME_port and NAME_pids
-start_sippet() {
+# start_beam NAME FLAGS SCRIPT: sets NAME_port and NAME_pids
+start_beam() {
   local name=$1 port=$((20000 + RANDOM % 10000))
-  PORT=$port MIX_ENV=prod ELIXIR_ERL_OPTIONS="${2:-}" mix run --no-halt bench/load/server.exs >"$work/$name.log" 2>&1 &
+  PORT=$port MIX_ENV=prod ELIXIR_ERL_OPTIONS="$2" mix run --no-halt "$3" >"$work/$name.log" 2>&1 &
   pids+=($!)
   for _ in $(seq 300); do
     grep -q ready "$work/$name.log" && break
@@ -46,6 +46,8 @@ start_sippet() {
   done
   eval "${name}_port=$port ${name}_pids=$(awk '/ready/ {print $2}' "$work/$name.log")"
 }
+
+start_sippet() { start_beam "$1" "${2:-}" bench/load/server.exs; }
 
 start_kamailio() {
   local name=$1 pid port=$((31000 + RANDOM % 10000))
@@ -144,6 +146,15 @@ for part in $PARTS; do
     printf '\n## One scheduler and two, 64 outstanding\n\n%s\n' "$head"
     start_sippet one "+S 1:1"
     for scenario in ${SCENARIOS:-options call}; do turns "$scenario" "$scenario" one:outstanding=64 sippet:outstanding=64; done
+    ;;
+  floor)
+    printf '\n## What UDP alone costs in the VM: datagrams answered as they are, by who receives them or by a process for each\n\n%s\n' "$head"
+    MODE=echo start_beam echo "" bench/load/echo.exs
+    MODE=spawn start_beam spawn "" bench/load/echo.exs
+    rates=${RATES:-1000}
+    for mode in outstanding=64 "rate=${rates%% *}"; do
+      turns options options "echo:$mode" "spawn:$mode" "sippet:$mode" "kamailio:$mode"
+    done
     ;;
   *) echo "no part $part" >&2; exit 1 ;;
   esac

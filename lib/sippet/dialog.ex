@@ -68,6 +68,7 @@ defmodule Sippet.Dialog do
   ## What is left to the user
 
     * storing dialogs, and forgetting those that are `:terminated`
+    * a Via with a branch in each request, as for any other: the option `:via`, for the ACK too
     * timers: no answer at all counts as a 408 (`terminate/1`, then a `bye/2` for an INVITE); a session's expiry
     * a CANCEL, which belongs to no dialog (§9.1): `Sippet.cancel/2` sends it; and the 487
     * a Contact in what makes a dialog: in the INVITE, and in every 101-299 to it

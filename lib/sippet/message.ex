@@ -30,6 +30,10 @@ defmodule Sippet.Message do
 
   Names on the wire have no case, so a string finds a header field that is spelled in another case, and by its compact
   form: `"X-VENDOR"` finds `"x-vendor"`, and `"x"` finds `"Session-Expires"`.
+
+  A header field with an atom is under that atom alone: `get_header(message, :subject)`. Under the string `"Subject"` there is
+  what was malformed, if anything, and what is put there is written only where `:subject` is absent. `decode_header/2` takes
+  either name.
   """
 
   @behaviour Access

@@ -1,37 +1,19 @@
 defmodule Sippet.Native do
-  # The only module that names the NIF. Above it are Sippet.Message, Sippet.URI and Sippet.SDP for the message layer, and the
-  # modules of a stack for the engine. Each stub says on which scheduler it runs and what bounds it: a call on a normal
-  # scheduler ends within a millisecond.
+  # The only module that names the NIF. Above it are Sippet.Message for the message layer, the modules of a stack for the
+  # engine, and Sippet.Native.URI, Sippet.Native.SDP and Sippet.Native.Hash with a choice of schedulers of their own. Each stub says on which
+  # scheduler it runs and what bounds it: a call on a normal scheduler ends within a millisecond.
   @moduledoc false
 
-  alias Sippet.{Message, ParseError, SDP, URI, WriteError}
+  alias Sippet.{Message, ParseError, WriteError}
+  alias Sippet.Native.Words
 
   @on_load :load
 
   # Longer input goes to a dirty scheduler, which costs a hand-over but keeps no other process waiting.
   @max_normal_bytes 16_384
 
-  # Words that most messages have. As a constant they are literals, which parsed messages refer to instead of having their
-  # own. `native/sippet_nif/src/words.rs` has the same list, and refuses to be loaded with another.
-  @words {"", "sip", "sips", "tel", "urn", "branch", "rport", "received", "tag", "lr", "maddr",
-          "ttl", "expires", "q", "handling", "cause", "text", "transport", "ob", "reg-id",
-          "+sip.instance", "purpose", "charset", "boundary", "level", "duration", "username",
-          "realm", "nonce", "uri", "response", "algorithm", "cnonce", "qop", "nc", "opaque",
-          "stale", "domain", "nextnonce", "*", "0", "1", "5060", "required", "optional",
-          "session", "MD5", "SHA-256", "auth", "auth,auth-int", "00000001", "FALSE", "false",
-          "Digest", "3600", "utf-8", "UTF-8", "application", "sdp", "plain", "multipart", "mixed",
-          "message", "sipfrag", "simple-message-summary", "pidf+xml", "dtmf-relay", "ACK", "BYE",
-          "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS", "PRACK", "PUBLISH", "REFER",
-          "REGISTER", "SUBSCRIBE", "UPDATE", "100rel", "timer", "replaces", "path", "outbound",
-          "gruu", "norefersub", "eventlist", "from-change", "histinfo", "join", "precondition",
-          "tdialog", "sec-agree", "identity", "gzip", "OK", "Trying", "Ringing",
-          "Session Progress", "Unauthorized", "Proxy Authentication Required",
-          "Request Terminated", "Not Found", "Busy Here", "Accepted", "127.0.0.1", "::1", ";lr",
-          ";user=phone", ";transport=udp", ";transport=tcp", ";transport=tls", ";transport=ws",
-          ";ob", "Session-Expires", "Min-SE", "Event", "Allow-Events", "Refer-To", "Referred-By",
-          "Path", "Privacy", "RSeq", "RAck", "P-Preferred-Identity", "Subscription-State",
-          "Replaces", "Diversion", "History-Info", "P-Charging-Vector", "P-Access-Network-Info",
-          "Accept-Contact", "SIP-ETag", "Service-Route"}
+  # As a constant they are literals, which parsed messages refer to instead of having their own.
+  @words Words.all()
 
   @typedoc """
   `{max_message_bytes, max_fields, max_line_bytes, max_values, max_hops, max_parameters, max_folds}`; nil has the defaults
@@ -131,40 +113,6 @@ defmodule Sippet.Native do
     end
   end
 
-  @doc "Parses a URI. Normal scheduler; bounded by its bytes, 1 ns each."
-  @spec parse_uri(binary) :: {:ok, URI.t()} | {:error, :invalid}
-  def parse_uri(text), do: nif_parse_uri(text, @words)
-
-  @doc "Writes a URI. Normal scheduler; bounded by its bytes."
-  @spec write_uri(URI.t()) :: {:ok, binary} | {:error, WriteError.t()}
-  def write_uri(uri) do
-    with {:error, reason} <- nif_write_uri(uri) do
-      {:error, %WriteError{header: nil, reason: reason}}
-    end
-  end
-
-  @doc """
-  Compares two URIs, or texts of such; nil where one is none. Dirty above 16 KiB. Bounded by their bytes.
-  """
-  @spec equivalent_uris(URI.t() | String.t(), URI.t() | String.t(), boolean) :: boolean | nil
-  def equivalent_uris(a, b, lazy) do
-    result =
-      if uri_size(a) + uri_size(b) <= @max_normal_bytes,
-        do: nif_equivalent_uris(a, b, lazy),
-        else: nif_equivalent_uris_dirty(a, b, lazy)
-
-    if is_boolean(result), do: result
-  end
-
-  # Of pieces, those that can be taken apart into many.
-  defp uri_size(text) when is_binary(text), do: byte_size(text)
-
-  defp uri_size(%{parameters: parameters, headers: headers}),
-    do: piece_size(parameters) + piece_size(headers)
-
-  defp piece_size(piece) when is_binary(piece), do: byte_size(piece)
-  defp piece_size(_none), do: 0
-
   @doc """
   The messages of a stream, as far as they have come; dirty above 16 KiB. Bounded by the bytes, and by the message that
   they complete.
@@ -176,70 +124,6 @@ defmodule Sippet.Native do
       do: nif_framer_push(framer, data, now),
       else: nif_framer_push_dirty(framer, data, now)
   end
-
-  @doc "SHA-512/256 (FIPS 180-4), 32 bytes; dirty above 16 KiB. Bounded by the bytes, 1.3 ns each."
-  @spec sha512_256(binary) :: binary
-  def sha512_256(data) do
-    if byte_size(data) <= @max_normal_bytes,
-      do: nif_sha512_256(data),
-      else: nif_sha512_256_dirty(data)
-  end
-
-  @doc "A tag of 16 hexadecimal digits, SipHash of `identity` under a secret of 16 bytes; dirty above 16 KiB. Bounded by the bytes."
-  @spec request_tag(<<_::128>>, binary) :: String.t()
-  def request_tag(secret, identity) do
-    if byte_size(identity) <= @max_normal_bytes,
-      do: nif_request_tag(secret, identity),
-      else: nif_request_tag_dirty(secret, identity)
-  end
-
-  @typedoc "`{max_bytes, max_lines, max_line_bytes, max_media, max_attributes}`"
-  @type sdp_limits :: {pos_integer, pos_integer, pos_integer, pos_integer, pos_integer}
-
-  @doc "Parses a session description; dirty above 16 KiB. Bounded by the bytes and by `limits`."
-  @spec sdp_parse(binary, :lenient | :strict, sdp_limits) ::
-          {:ok, SDP.t()} | {:error, SDP.ParseError.t()}
-  def sdp_parse(data, mode, limits) do
-    result =
-      if byte_size(data) <= @max_normal_bytes,
-        do: nif_sdp_parse(data, mode, limits, @words),
-        else: nif_sdp_parse_dirty(data, mode, limits, @words)
-
-    with {:error, {reason, line, offset}} <- result do
-      {:error, %SDP.ParseError{reason: reason, line: line, offset: offset}}
-    end
-  end
-
-  # Lines are 64 bytes or so, and their length is not known before they are written.
-  @max_normal_lines 256
-
-  @doc "Writes a session description; dirty above 256 lines. Bounded by the description."
-  @spec sdp_write(SDP.t()) :: {:ok, binary} | {:error, SDP.WriteError.t()}
-  def sdp_write(sdp) do
-    result =
-      if sdp_lines(sdp) <= @max_normal_lines,
-        do: nif_sdp_write(sdp),
-        else: nif_sdp_write_dirty(sdp)
-
-    with {:error, {field, reason}} <- result do
-      {:error, %SDP.WriteError{field: field, reason: reason}}
-    end
-  end
-
-  # Attributes and media descriptions. What has another shape than the documented one counts for nothing here.
-  defp sdp_lines(%{attributes: attributes, media: media}) do
-    sdp_lines(media, count(attributes, 0))
-  end
-
-  defp sdp_lines([media | rest], lines) when lines <= @max_normal_lines do
-    attributes = if is_map(media), do: Map.get(media, :attributes)
-    sdp_lines(rest, count(attributes, lines + 1))
-  end
-
-  defp sdp_lines(_rest, lines), do: lines
-
-  defp count([_ | rest], lines) when lines <= @max_normal_lines, do: count(rest, lines + 1)
-  defp count(_rest, lines), do: lines
 
   @doc "The reasons of `Sippet.SDP.ParseError`. Normal scheduler, constant time."
   @spec sdp_parse_reasons() :: [atom]
@@ -433,6 +317,10 @@ defmodule Sippet.Native do
   # Normal scheduler, constant time.
   @doc false
   def engine_drain(_engine, _draining), do: :erlang.nif_error(:not_loaded)
+
+  # Normal scheduler, constant time.
+  @doc false
+  def engine_crowd(_engine, _level), do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler: 256 transactions, and the caller's time slice.
   @doc false

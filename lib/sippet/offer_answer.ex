@@ -29,7 +29,7 @@ defmodule Sippet.OfferAnswer do
 
   alias Sippet.OfferAnswer.{Answer, Capability, Codec, Error, Rules, Stream, Streams}
   alias Sippet.SDP
-  alias Sippet.SDP.{Connection, Media, Origin}
+  alias Sippet.SDP.{Connection, Media, Origin, Timing}
 
   @typedoc "What `offer/2` and `answer/3` take, see there."
   @type option ::
@@ -75,7 +75,8 @@ defmodule Sippet.OfferAnswer do
   Codecs without a payload type get the static one, else the number that the stream had for them in `:previous`, else one
   that is free in the whole description; RFC 3551 §6, RFC 9143 §9.1.1.
 
-  An unknown option, a wrong value, or more codecs than there are payload types raise `ArgumentError`.
+  An unknown option, a wrong value, a payload type that stands for two codecs of a stream, or more codecs than there are
+  payload types raise `ArgumentError`.
   """
   @spec offer([Capability.t() | nil], [option]) :: SDP.t()
   def offer(capabilities, options) when is_list(capabilities) and is_list(options) do
@@ -111,7 +112,8 @@ defmodule Sippet.OfferAnswer do
     {formats, taken} =
       if Streams.rtp?(protocol) do
         known = if before, do: Codec.list(before), else: []
-        Enum.map_reduce(capability.codecs, taken, &number(&1, known, &2))
+        {codecs, taken} = Enum.map_reduce(capability.codecs, taken, &number(&1, known, &2))
+        {numbered!(codecs), taken}
       else
         {capability.formats, taken}
       end
@@ -129,6 +131,17 @@ defmodule Sippet.OfferAnswer do
   end
 
   defp number(codec, _known, taken), do: {codec, taken}
+
+  defp numbered!(codecs) do
+    numbers = for codec <- codecs, do: codec.payload_type
+
+    unless Enum.uniq(numbers) == numbers and Enum.all?(numbers, &(&1 in 0..127)) do
+      raise ArgumentError,
+            "expected payload types from 0 to 127, each for one codec, got: #{inspect(numbers)}"
+    end
+
+    codecs
+  end
 
   # RFC 3551 §3 has 96 to 127 for this, and those that are not assigned when they are used up; of these, 64 to 95 could be
   # taken for RTCP (RFC 5761 §4).
@@ -180,12 +193,16 @@ defmodule Sippet.OfferAnswer do
 
     %{
       session
-      | timings: offer.timings,
+      | timings: timings(offer),
         attributes: groups ++ session.attributes,
         media: media
     }
     |> revised(options)
   end
+
+  # Those of the offer (§6); there must be some (RFC 8866 §5.9), and some peers leave them out.
+  defp timings(%SDP{timings: []}), do: [%Timing{}]
+  defp timings(%SDP{timings: timings}), do: timings
 
   defp groups(offer, media, semantics) do
     live =
@@ -285,7 +302,11 @@ defmodule Sippet.OfferAnswer do
     our_direction = SDP.direction(local, ours)
     their_direction = SDP.direction(remote, theirs)
     active? = not Streams.disabled?(local, ours) and not Streams.disabled?(remote, theirs)
-    blocked? = Streams.unspecified?(to)
+
+    # To who uses ICE 0.0.0.0 says that no candidate is known yet, and holds nothing (RFC 8839 §4.4.1.1.1, RFC 8840 §4.1.1).
+    nowhere? = Streams.unspecified?(to)
+    theirs_ice? = Streams.attribute(remote, theirs, :ice_ufrag) != nil
+    ice? = theirs_ice? and Streams.attribute(local, ours, :ice_ufrag) != nil
 
     %Stream{
       index: index,
@@ -293,10 +314,12 @@ defmodule Sippet.OfferAnswer do
       protocol: theirs.protocol,
       active?: active?,
       send?:
-        active? and not blocked? and Streams.sends?(our_direction) and
+        active? and (ice? or not nowhere?) and Streams.sends?(our_direction) and
           Streams.receives?(their_direction),
       receive?: active? and Streams.receives?(our_direction) and Streams.sends?(their_direction),
-      held?: active? and (blocked? or not Streams.receives?(their_direction)),
+      held?:
+        active? and
+          ((nowhere? and not theirs_ice?) or not Streams.receives?(their_direction)),
       send: if(active?, do: common(theirs, ours), else: []),
       receive: if(active?, do: common(ours, theirs), else: []),
       ptime: SDP.attribute(theirs, :ptime),

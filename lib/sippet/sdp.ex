@@ -165,7 +165,7 @@ defmodule Sippet.SDP do
   @spec parse(iodata, [ParseOptions.option()]) :: {:ok, t} | {:error, ParseError.t()}
   def parse(data, options \\ []) do
     {mode, limits} = ParseOptions.read(options)
-    Native.sdp_parse(IO.iodata_to_binary(data), mode, limits)
+    Native.SDP.parse(IO.iodata_to_binary(data), mode, limits)
   end
 
   @doc """
@@ -191,7 +191,7 @@ defmodule Sippet.SDP do
   """
   @spec to_iodata(t) :: iodata
   def to_iodata(%__MODULE__{} = sdp) do
-    case Native.sdp_write(sdp) do
+    case Native.SDP.write(sdp) do
       {:ok, binary} -> binary
       {:error, error} -> raise ArgumentError, Exception.message(error)
     end

@@ -81,13 +81,13 @@ defmodule Sippet.Telemetry do
     * `kind`, `stacktrace` - as in `catch`
     * `choices` - why this target: what the resolver found, a list of `t:Sippet.Resolver.choice/0`; `:failed_before` in it if it has
       failed of late and comes behind others for that, `:too_long` if it is TCP since the request is too long for UDP
-    * `limit` - `:max_transactions`, or one of `:limits` of `Sippet.start_link/1`; of a transport `:max_connections` or
+    * `limit` - `:max_transactions`; `:max_processes`, which is the VM's; or one of `:limits` of `Sippet.start_link/1`; of a transport `:max_connections` or
       `:max_connections_per_peer`, for each connection that was refused
     * `reason` - why:
       * of a received message: nil, or why it was rejected or refused, which an event of its own tells next
       * of a rejected message, a `t:Sippet.ParseError.reason/0`; `:method_mismatch`, its CSeq has another method; `:broken`, the
         stream ended within it
-      * of a refused request, `:overload`; `:max_transactions`; `:draining`, by `Sippet.drain/2`; `:no_core`
+      * of a refused request, `:overload`; `:max_transactions`; `:max_processes`; `:draining`, by `Sippet.drain/2`; `:no_core`
       * of a transaction, `:normal`, `:timeout`, `:no_ack`, `:transport_error` or `:terminated`; see `t:Sippet.Core.reason/0`
       * of a transport's error, what the transport said
       * of a target, `:timeout`; `{:status, 503}`; or what the transport said, as in `t:Sippet.TransportError.reason/0`

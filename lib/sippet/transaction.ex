@@ -104,7 +104,7 @@ defmodule Sippet.Transaction do
     * `stateless_replies` - answers of the stack's own
     * `stray_responses` - responses that match no transaction
     * `refused_requests` - requests answered 503, or not taken, by the stack itself: it has no core, is drained or
-      overloaded, or `:max_transactions` are open
+      overloaded, `:max_transactions` are open, or the VM has few processes left
     * `retransmissions` - messages sent again
     * `absorbed_messages` - requests and ACKs that repeat what was known
     * `dropped_deliveries` - what the core was not told since too much waited for it

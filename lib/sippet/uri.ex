@@ -57,7 +57,7 @@ defmodule Sippet.URI do
   """
   @spec parse(t | String.t()) :: {:ok, t} | {:error, :invalid}
   def parse(%__MODULE__{} = uri), do: {:ok, uri}
-  def parse(string) when is_binary(string), do: Sippet.Native.parse_uri(string)
+  def parse(string) when is_binary(string), do: Sippet.Native.URI.parse(string)
 
   @doc """
   Parses a URI; raises `ArgumentError` where `parse/1` returns an error.
@@ -89,7 +89,7 @@ defmodule Sippet.URI do
   """
   @spec to_string(t) :: String.t()
   def to_string(%__MODULE__{} = uri) do
-    case Sippet.Native.write_uri(uri) do
+    case Sippet.Native.URI.write(uri) do
       {:ok, string} ->
         string
 
@@ -144,7 +144,7 @@ defmodule Sippet.URI do
   def lazy_equivalent(a, b), do: equivalent?(a, b, true)
 
   defp equivalent?(a, b, lazy) when is_uri(a) and is_uri(b) do
-    case Sippet.Native.equivalent_uris(a, b, lazy) do
+    case Sippet.Native.URI.equivalent(a, b, lazy) do
       nil -> refuse_uri(parse!(a), parse!(b))
       equivalent -> equivalent
     end

@@ -285,6 +285,61 @@ defmodule Sippet.Integration.KeepAliveTest do
     end
   end
 
+  for {how, reason} <- [kill: :killed, shutdown: :shutdown] do
+    test "over UDP the core is told of each flow that was kept, once, when the transport ends by #{how}" do
+      stack = start()
+      peers = for _ <- 1..4, do: Peer.open()
+      [%{id: id, pid: pid}] = Sippet.Transport.list(stack)
+      flows = for peer <- peers, do: %Sippet.Flow{transport: id, remote: {peer.ip, peer.port}}
+
+      for {flow, peer} <- Enum.zip(flows, peers) do
+        assert :ok = Sippet.keep_alive(stack, flow, rto: 5_000)
+        # The second time nothing is added.
+        assert :ok = Sippet.keep_alive(stack, flow, rto: 5_000)
+        take_binding(peer)
+      end
+
+      # One that nobody keeps any more, and one that has failed.
+      [ended, failed | kept] = flows
+      assert :ok = Sippet.keep_alive(stack, ended, interval: :infinity)
+      assert :ok = Sippet.keep_alive(stack, failed, rto: 1)
+      assert_receive {^stack, :flow_closed, ^failed, :keep_alive_timeout}
+      if unquote(how) == :kill, do: Process.exit(pid, :kill), else: GenServer.stop(pid, :shutdown)
+      for flow <- kept, do: assert_receive({^stack, :flow_closed, ^flow, unquote(reason)})
+      refute_receive {^stack, :flow_closed, _flow, _reason}, 50
+    end
+  end
+
+  @tag :capture_log
+  test "a flow over UDP that is kept is so beyond the end of its stack" do
+    stack = start()
+    peer = Peer.open()
+    [%{id: id, pid: pid}] = Sippet.Transport.list(stack)
+    flow = %Sippet.Flow{transport: id, remote: {peer.ip, peer.port}}
+    assert :ok = Sippet.keep_alive(stack, flow, interval: 100, rto: 5_000)
+    bind(stack, peer, take_binding(peer))
+    supervisor = Process.whereis(Sippet.Stack.supervisor(stack))
+    monitor = Process.monitor(supervisor)
+    Process.exit(supervisor, :kill)
+    assert_receive {:DOWN, ^monitor, _, _, _}
+
+    %{id: id} =
+      eventually(fn ->
+        try do
+          List.first(Sippet.Transport.list(stack))
+        rescue
+          # Not yet there again.
+          ArgumentError -> nil
+        end
+      end)
+
+    Sippet.Test.Core.register(stack, {:forward, self()})
+    # To the stack it is a flow of its own transport, as that is numbered now.
+    flow = %{flow | transport: id}
+    Process.exit(pid, :kill)
+    assert_receive {^stack, :flow_closed, ^flow, :killed}
+  end
+
   test "two stacks keep a flow between them alive over UDP" do
     [stack, other] = for _ <- 1..2, do: start()
     {_ip, port} = address(other)

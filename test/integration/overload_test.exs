@@ -6,7 +6,7 @@ defmodule Sippet.Integration.OverloadTest do
   import Sippet.Test.Wire
 
   alias Sippet.{Message, Telemetry}
-  alias Sippet.Test.{Peer, Stack}
+  alias Sippet.Test.{Core, Peer, Stack, StreamPeer}
 
   # Computes for some milliseconds, then answers.
   defp core(test) do
@@ -18,7 +18,7 @@ defmodule Sippet.Integration.OverloadTest do
   end
 
   defp answer(test, request) do
-    Enum.reduce(1..400_000, 0, &rem(&1 + &2 * 31, 1_000_003))
+    compute()
 
     case request.headers.to do
       {_, _, %{"tag" => _}} -> send(test, {:inside, request})
@@ -27,6 +27,8 @@ defmodule Sippet.Integration.OverloadTest do
 
     Sippet.send(:persistent_term.get(__MODULE__), Message.to_response(request, 200))
   end
+
+  defp compute, do: Enum.reduce(1..400_000, 0, &rem(&1 + &2 * 31, 1_000_003))
 
   defp start(options) do
     stack = Stack.start([core: core(self())] ++ options)
@@ -103,6 +105,70 @@ defmodule Sippet.Integration.OverloadTest do
     end)
 
     assert field(Peer.await(peer, "SIP/2.0 503 ", 5_000), "CSeq") =~ "INFO"
+  end
+
+  test "over connections it is the same" do
+    stack = Stack.start(core: core(self()), max_start_delay_ms: 1, tcp: [[]])
+    :persistent_term.put(__MODULE__, stack)
+    [caller | flooders] = for _ <- 1..9, do: StreamPeer.connect(Stack.address(stack))
+
+    # Nobody reads: what is answered is little.
+    Stack.eventually(20_000, fn ->
+      for flooder <- flooders,
+          do:
+            StreamPeer.send(
+              flooder,
+              for(_ <- 1..5, do: request("OPTIONS", flooder, protocol: "TCP"))
+            )
+
+      Sippet.info(stack).counters.refused_requests > 0
+    end)
+
+    # A BYE of a call goes on behind what is refused, on the same connection and on another.
+    for peer <- [caller, hd(flooders)] do
+      call_id = unique()
+
+      StreamPeer.send(
+        peer,
+        request("BYE", peer, protocol: "TCP", to_tag: "here", call_id: call_id)
+      )
+
+      assert_receive {:inside, %{headers: %{call_id: ^call_id}}}, 20_000
+    end
+
+    Stack.eventually(20_000, fn -> not admission(stack).overloaded end)
+    StreamPeer.send(caller, request("OPTIONS", caller, protocol: "TCP", call_id: "after"))
+    await(caller, "after")
+  end
+
+  defp await(peer, call_id) do
+    response = StreamPeer.receive_message(peer, 20_000)
+
+    if field(response, "Call-ID") == call_id,
+      do: assert(response =~ ~r"\ASIP/2.0 200 "),
+      else: await(peer, call_id)
+  end
+
+  test "a flood of ACKs is dropped, and none is answered" do
+    stack = Stack.start(core: nil, max_start_delay_ms: 1)
+
+    Core.register(stack, fn
+      :request, %{start_line: %{method: :ack}}, nil -> compute()
+      :request, request, _key -> Sippet.send(stack, Message.to_response(request, 200))
+    end)
+
+    peer = Peer.open()
+    address = Stack.address(stack)
+
+    Stack.eventually(20_000, fn ->
+      for _ <- 1..40, do: Peer.send(peer, address, request("ACK", peer, to_tag: "here"))
+      Sippet.info(stack).counters.refused_requests > 0
+    end)
+
+    assert Sippet.info(stack).counters.stateless_replies == 0
+    # Which is not for the others: whoever calls is taken.
+    Peer.send(peer, address, request("OPTIONS", peer))
+    Peer.expect(peer, "SIP/2.0 200 ", 20_000)
   end
 
   test "with :infinity nobody is refused" do

@@ -18,7 +18,10 @@ defmodule Sippet.Integration.StreamAttackTest do
   setup context do
     protocol = context[:protocol] || :tls
     own = Keyword.take(Certificates.chains().server, [:cert, :key])
-    options = if protocol == :tcp, do: [], else: own ++ [handshake_timeout: @patience_ms]
+
+    options =
+      [send_timeout: @patience_ms, send_queue_bytes: 65_536] ++
+        if protocol == :tcp, do: [], else: own ++ [handshake_timeout: @patience_ms]
 
     stack =
       start([
@@ -32,9 +35,10 @@ defmodule Sippet.Integration.StreamAttackTest do
     {:ok, stack: stack, protocol: protocol}
   end
 
-  defp connect(context, from) do
+  defp connect(context, from, options \\ []) do
     StreamPeer.connect(address(context.stack),
       from: from,
+      socket: Keyword.get(options, :socket, []),
       tls: if(context.protocol in [:tls, :wss], do: []),
       ws: if(context.protocol == :wss, do: "/")
     )
@@ -172,11 +176,12 @@ defmodule Sippet.Integration.StreamAttackTest do
 
       test "requests whose answers nobody reads", context do
         attack(context, fn ->
-          reader = attacker(context)
-          flood = for _ <- 1..2_000, do: request("OPTIONS", reader, context)
-          _ = reader.module.send(reader.socket, flood)
-          StreamPeer.close(reader)
+          # What the systems of both ends keep is not much, so that it is the stack that the answers wait in.
+          reader = connect(context, {127, 0, 0, 2}, socket: [recbuf: 4_096])
+          assert refused_after(reader, context, 0) > 0
         end)
+
+        assert info(context.stack).counters.slow_readers == 1
       end
 
       test "keep-alives without end", context do
@@ -239,6 +244,19 @@ defmodule Sippet.Integration.StreamAttackTest do
 
         assert info(context.stack).counters.handshake_failures == 10 * length(garbage)
       end
+    end
+  end
+
+  # Sends requests until the connection is closed: how often, in hundreds. Whoever closes it is not in a hurry: meanwhile it does not
+  # read either, and this waits.
+  defp refused_after(_reader, _context, 2_000), do: flunk("200,000 requests were taken")
+
+  defp refused_after(reader, context, sent) do
+    flood = for _ <- 1..100, do: request("OPTIONS", reader, context)
+
+    case reader.module.send(reader.socket, flood) do
+      :ok -> refused_after(reader, context, sent + 1)
+      {:error, _closed} -> sent
     end
   end
 

@@ -406,6 +406,27 @@ defmodule Sippet.Integration.StreamTest do
         assert_receive {^stack, :flow_closed, ^flow, :send_queue_full}
       end
 
+      if protocol == :tcp do
+        test "a response that is on its way to a connection which just closes goes by another (§18.2.2)",
+             context do
+          stack = stack(context)
+          peer = connect(stack, context)
+          listener = listen(context)
+          send_request(peer, "OPTIONS", context)
+          assert_receive {^stack, :request, %{source: flow} = request, _key}
+          [%{handle: {table, _, _, _}}] = Sippet.Transport.list(stack)
+          process = process(stack, peer)
+          data = request |> Message.to_response(200) |> Message.to_string()
+
+          # The first half of Connections.transmit/5; who had to send is kept from the other until the connection is closed.
+          _ = :ets.update_counter(table, flow.connection, {3, byte_size(data)})
+          StreamPeer.close(peer)
+          eventually(fn -> not :ets.member(table, flow.connection) end)
+          send(process, {:transmit, {listener.ip, listener.port}, data, nil})
+          listener |> StreamPeer.accept() |> StreamPeer.expect("SIP/2.0 200 ")
+        end
+      end
+
       test "a peer that does not read loses its connection", context do
         stack = stack(context, [], send_queue_bytes: 65_536, send_timeout: 2_000)
         peer = connect(stack, context, socket: [recbuf: 4_096])
@@ -422,6 +443,19 @@ defmodule Sippet.Integration.StreamTest do
         assert reason in [:send_queue_full, :send_timeout]
         assert_receive {^stack, :error, _queue_full_or_lost, _key}
         eventually(fn -> Sippet.Transaction.count(stack) == 0 end)
+        eventually(fn -> match?(%{slow_readers: 1}, info(stack).counters) end)
+      end
+
+      test "and is told as such also where it is the peer who closes then", context do
+        # Nobody's patience ends before that.
+        stack = stack(context, [], send_queue_bytes: 65_536, send_timeout: 60_000)
+        peer = connect(stack, context, socket: [recbuf: 4_096])
+        send_request(peer, "REGISTER", context)
+        assert_receive {^stack, :request, %{source: flow} = register, _key}
+        assert :ok = Sippet.send(stack, Message.to_response(register, 200))
+        fill(stack, flow, peer, context)
+        :ok = Sippet.Transport.Socket.abort(port(peer))
+        assert_receive {^stack, :flow_closed, ^flow, :send_queue_full}
         eventually(fn -> match?(%{slow_readers: 1}, info(stack).counters) end)
       end
 
@@ -451,6 +485,56 @@ defmodule Sippet.Integration.StreamTest do
         eventually(fn -> info(stack).connections == 2 end)
         connect(stack, context, from: {127, 0, 0, 3})
         eventually(fn -> info(stack).counters.accepted == 4 end)
+      end
+
+      if protocol == :tcp do
+        test "a connection waits to be accepted for as long as the table's process is busy",
+             context do
+          stack = stack(context)
+          manager = :ets.lookup_element(table(stack), :manager, 2)
+          true = :erlang.suspend_process(manager)
+          peer = connect(stack, context)
+          send_request(peer, "OPTIONS", context)
+
+          # Longer than calls wait where nothing else is said.
+          receive do
+          after
+            5_500 -> true = :erlang.resume_process(manager)
+          end
+
+          assert_receive {^stack, :request, request, _key}
+          assert :ok = Sippet.send(stack, Message.to_response(request, 200))
+          StreamPeer.expect(peer, "SIP/2.0 200 ")
+          assert %{accepted: 1, accept_errors: 0} = info(stack).counters
+        end
+      end
+
+      test "one that is accepted while the table's process dies is closed, and counted",
+           context do
+        stack = stack(context, [], num_acceptors: 1)
+        table = table(stack)
+        [%{pid: transport}] = Sippet.Transport.list(stack)
+
+        {_id, acceptor, _, _} =
+          transport
+          |> Supervisor.which_children()
+          |> List.keyfind({Sippet.Transport.Acceptor, 1}, 0)
+
+        manager = :ets.lookup_element(table, :manager, 2)
+        true = :erlang.suspend_process(manager)
+
+        {:ok, socket} =
+          :gen_tcp.connect({127, 0, 0, 1}, elem(address(stack), 1), [:binary, active: false])
+
+        # It asks.
+        eventually(fn ->
+          match?({:monitors, [process: ^manager]}, Process.info(acceptor, :monitors))
+        end)
+
+        Process.exit(manager, :kill)
+        assert {:error, _closed} = :gen_tcp.recv(socket, 0)
+        assert :ets.lookup_element(table, :manager, 2) |> is_pid()
+        assert %{accept_errors: 1} = Sippet.Transport.Connections.counters(table)
       end
 
       test "a connection, an acceptor or the table's process that dies takes no other with it",
@@ -567,6 +651,22 @@ defmodule Sippet.Integration.StreamTest do
     [[pid]] = :ets.match(table(stack), {:_, :"$1", :_, :_, {peer.ip, peer.port}, :_, :_, :_})
     pid
   end
+
+  # Sends messages until one is refused.
+  defp fill(stack, flow, peer, context) do
+    request = %{outgoing(:message, peer, context) | body: String.duplicate("x", 32_768)}
+    _ = Sippet.send(stack, %{request | target: flow})
+
+    receive do
+      {^stack, :error, :send_queue_full, _key} -> :ok
+    after
+      0 -> fill(stack, flow, peer, context)
+    end
+  end
+
+  defp port(%{module: :gen_tcp, socket: socket}), do: socket
+  # What is below it.
+  defp port(%{socket: {:sslsocket, {:gen_tcp, port, _, _}, _}}), do: port
 
   defp table(stack) do
     [%{pid: transport}] = Sippet.Transport.list(stack)

@@ -157,8 +157,8 @@ defmodule Sippet.NativeJunkTest do
 
         [a, b] = Enum.take_random([text, changed, uri, @uri], 2)
         lazy = :rand.uniform(2) == 1
-        result = Native.equivalent_uris(a, b, lazy)
-        assert Native.equivalent_uris(b, a, lazy) == result
+        result = Native.URI.equivalent(a, b, lazy)
+        assert Native.URI.equivalent(b, a, lazy) == result
         result
       end
 

@@ -287,7 +287,7 @@ defmodule Sippet.NativeTest do
   describe "URIs" do
     test "have the pieces of the text, the scheme in lower case and the default port" do
       assert {:ok, uri} =
-               Native.parse_uri("SIPS:alice:secret@[2001:db8::1];transport=tcp?subject=x")
+               Native.URI.parse("SIPS:alice:secret@[2001:db8::1];transport=tcp?subject=x")
 
       assert uri == %URI{
                scheme: "sips",
@@ -299,23 +299,23 @@ defmodule Sippet.NativeTest do
                port: 5061
              }
 
-      assert Native.parse_uri("alice") == {:error, :invalid}
+      assert Native.URI.parse("alice") == {:error, :invalid}
     end
 
     test "an explicit port survives as long as the authority agrees" do
-      {:ok, uri} = Native.parse_uri("sip:bob@biloxi.com:5060")
+      {:ok, uri} = Native.URI.parse("sip:bob@biloxi.com:5060")
       assert uri.port == 5060
-      assert Native.write_uri(uri) == {:ok, "sip:bob@biloxi.com:5060"}
-      assert Native.write_uri(%{uri | userinfo: "carol"}) == {:ok, "sip:carol@biloxi.com:5060"}
-      assert Native.write_uri(%{uri | host: "::1"}) == {:ok, "sip:bob@[::1]"}
-      assert Native.write_uri(%{uri | port: 5062}) == {:ok, "sip:bob@biloxi.com:5062"}
-      assert Native.write_uri(%{uri | authority: nil}) == {:ok, "sip:bob@biloxi.com"}
+      assert Native.URI.write(uri) == {:ok, "sip:bob@biloxi.com:5060"}
+      assert Native.URI.write(%{uri | userinfo: "carol"}) == {:ok, "sip:carol@biloxi.com:5060"}
+      assert Native.URI.write(%{uri | host: "::1"}) == {:ok, "sip:bob@[::1]"}
+      assert Native.URI.write(%{uri | port: 5062}) == {:ok, "sip:bob@biloxi.com:5062"}
+      assert Native.URI.write(%{uri | authority: nil}) == {:ok, "sip:bob@biloxi.com"}
     end
 
     test "a scheme without host and port keeps its authority" do
-      {:ok, uri} = Native.parse_uri("urn:service:sos.police")
+      {:ok, uri} = Native.URI.parse("urn:service:sos.police")
       assert %URI{scheme: "urn", authority: "service:sos.police", host: nil, port: nil} = uri
-      assert Native.write_uri(uri) == {:ok, "urn:service:sos.police"}
+      assert Native.URI.write(uri) == {:ok, "urn:service:sos.police"}
     end
 
     test "text stands where a URI belongs" do
@@ -329,13 +329,13 @@ defmodule Sippet.NativeTest do
     end
 
     test "an incomplete one is refused" do
-      assert {:error, %WriteError{reason: :uri}} = Native.write_uri(%URI{scheme: "sip"})
-      assert {:error, %WriteError{reason: :uri}} = Native.write_uri(%URI{host: "a"})
-      assert {:error, %WriteError{reason: :uri}} = Native.write_uri("no scheme")
-      assert {:error, %WriteError{reason: :invalid_term}} = Native.write_uri(5060)
+      assert {:error, %WriteError{reason: :uri}} = Native.URI.write(%URI{scheme: "sip"})
+      assert {:error, %WriteError{reason: :uri}} = Native.URI.write(%URI{host: "a"})
+      assert {:error, %WriteError{reason: :uri}} = Native.URI.write("no scheme")
+      assert {:error, %WriteError{reason: :invalid_term}} = Native.URI.write(5060)
 
       assert {:error, %WriteError{reason: :invalid_term}} =
-               Native.write_uri(%URI{scheme: "sip", host: "a", port: 65_536})
+               Native.URI.write(%URI{scheme: "sip", host: "a", port: 65_536})
     end
   end
 

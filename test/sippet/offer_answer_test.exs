@@ -126,6 +126,14 @@ defmodule Sippet.OfferAnswerTest do
 
       assert_raise ArgumentError, ~r/Capability/, fn -> offer([audio(1, [])], origin: @alice) end
       assert_raise ArgumentError, ~r/nil/, fn -> offer([nil], origin: @alice) end
+
+      # One number cannot stand for two codecs (RFC 3264 §5.1), nor can 128 be one.
+      for codecs <- [["PCMU", {"iLBC/8000", 0}], [{"a/1", 96}, {"b/1", 96}], [{"a/1", 128}]] do
+        assert_raise ArgumentError, ~r/payload types/, fn ->
+          offer([audio(1, codecs)], origin: @alice)
+        end
+      end
+
       codecs = for n <- 1..62, do: "x#{n}/8000"
 
       assert_raise ArgumentError, ~r/at most 61/, fn ->
@@ -157,6 +165,26 @@ defmodule Sippet.OfferAnswerTest do
       assert {bob.ptime, alice.ptime} == {20, nil}
       assert alice.remote == {"192.0.2.2", 4000}
       assert bob.local == {"192.0.2.2", 4000}
+    end
+
+    test "0.0.0.0 holds a stream, but not one of ICE, which has no address yet (RFC 8839 §4.4.1.1.1)" do
+      line = "m=audio 9 RTP/AVP 0\nc=IN IP4 0.0.0.0\n"
+      ice = "a=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuvwx\n"
+      own = [ice_ufrag: "efgh", ice_pwd: "zyxwvutsrqponmlkjihgfedc"]
+
+      for {lines, own, state} <- [
+            {line, own, {false, true, true}},
+            {line <> ice, own, {true, true, false}},
+            {ice <> line, own, {true, true, false}},
+            # Nobody looks for another address.
+            {line <> ice, [], {false, true, false}},
+            {line <> ice <> "a=sendonly\n", own, {false, true, true}}
+          ] do
+        offer = offered(lines)
+        answer = answered(offer, [audio(4000, ["PCMU"], attributes: own)])
+        [stream] = streams(answer, offer)
+        assert {stream.send?, stream.receive?, stream.held?} == state
+      end
     end
   end
 end

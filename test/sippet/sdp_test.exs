@@ -297,7 +297,7 @@ defmodule Sippet.SDPTest do
             {%SDP{media: :none}, :invalid_term},
             {media(%{port: 65_536}), :invalid_term}
           ] do
-        assert {:error, %WriteError{reason: ^reason}} = Native.sdp_write(sdp)
+        assert {:error, %WriteError{reason: ^reason}} = Native.SDP.write(sdp)
         assert_raise ArgumentError, fn -> to_string(sdp) end
       end
     end
@@ -337,7 +337,7 @@ defmodule Sippet.SDPTest do
         Enum.count(1..3000, fn _ ->
           sdp = SDPTerms.sdp()
 
-          case Native.sdp_write(sdp) do
+          case Native.SDP.write(sdp) do
             {:ok, text} ->
               assert %{SDP.parse!(text) | defects: []} == sdp
               true
@@ -359,7 +359,7 @@ defmodule Sippet.SDPTest do
         Enum.count(1..5000, fn _ ->
           sdp = SDPTerms.sdp(60)
 
-          case Native.sdp_write(sdp) do
+          case Native.SDP.write(sdp) do
             {:ok, text} ->
               assert %{SDP.parse!(text) | defects: []} == sdp
               true
@@ -378,7 +378,7 @@ defmodule Sippet.SDPTest do
       SDPTerms.seed(3)
 
       for _ <- 1..5000 do
-        text = SDPTerms.sdp() |> Native.sdp_write()
+        text = SDPTerms.sdp() |> Native.SDP.write()
 
         with {:ok, text} <- text do
           data = Enum.reduce(1..:rand.uniform(4), text, fn _, text -> change(text) end)

@@ -163,10 +163,10 @@ defmodule Sippet.Test.Attack do
   end
 
   @doc """
-  Starts a virtual machine that ends with the calling process. Its limit of open files is the hard one, at most 32,768; returns the
-  machine, for `on/4`, and that limit.
+  Starts a virtual machine that ends with the calling process, with more arguments if there are. Its limit of open files is the hard
+  one, at most 32,768; returns the machine, for `on/4`, and that limit.
   """
-  def start_machine do
+  def start_machine(more \\ []) do
     # By standard input and output: no name, no cookie, no port.
     raise_limit = """
     hard=$(ulimit -Hn)
@@ -182,7 +182,7 @@ defmodule Sippet.Test.Attack do
       :peer.start_link(%{
         connection: :standard_io,
         exec: {~c"/bin/sh", [~c"-c", to_charlist(raise_limit), to_charlist(erl)]},
-        args: Enum.concat(paths) ++ [~c"+Bd"],
+        args: Enum.concat(paths) ++ [~c"+Bd" | more],
         wait_boot: 60_000
       })
 

@@ -2,7 +2,7 @@ defmodule Sippet.DigestAuth.Algorithm do
   # The algorithms of digest authentication (RFC 7616 §6.1, RFC 8760 §2.1). Called by the modules of Sippet.DigestAuth only.
   @moduledoc false
 
-  alias Sippet.Native
+  alias Sippet.Native.Hash
 
   # base: the name without -sess, under which an HA1 is stored. strength: MD5 is the only one that is weak; the two others
   # are as strong as each other. digits: of the hash in hexadecimal.
@@ -66,5 +66,5 @@ defmodule Sippet.DigestAuth.Algorithm do
 
   defp bytes("MD5", data), do: :crypto.hash(:md5, data)
   defp bytes("SHA-256", data), do: :crypto.hash(:sha256, data)
-  defp bytes("SHA-512-256", data), do: data |> IO.iodata_to_binary() |> Native.sha512_256()
+  defp bytes("SHA-512-256", data), do: data |> IO.iodata_to_binary() |> Hash.sha512_256()
 end

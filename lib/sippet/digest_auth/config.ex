@@ -30,15 +30,15 @@ defmodule Sippet.DigestAuth.Config do
 
   @known [
     name: "an atom",
-    realm: "a string",
+    realm: "a string without CR, LF and NUL",
     credentials: "a function of two arguments",
     status_code: "401 or 407",
-    algorithms: "a list of algorithms, not empty",
+    algorithms: "a list of algorithms, each once, not empty",
     qop: ~s(a list of "auth" and "auth-int"),
     nonce_lifetime_ms: "a positive number of milliseconds",
     max_nonces: "a positive integer",
     domain: "a list of URIs as strings",
-    opaque: "a string",
+    opaque: "a string without CR, LF and NUL",
     userhash: "a boolean",
     charset: "a boolean",
     check_uri: "a boolean",
@@ -73,13 +73,23 @@ defmodule Sippet.DigestAuth.Config do
   end
 
   defp good?(:name, value), do: is_atom(value) and value not in [nil, true, false]
-  defp good?(:realm, value), do: is_binary(value)
+  defp good?(key, value) when key in [:realm, :opaque], do: writable?(value)
   defp good?(:credentials, value), do: is_function(value, 2)
   defp good?(:status_code, value), do: value in [401, 407]
-  defp good?(:algorithms, value), do: is_list(value) and value != []
+
+  defp good?(:algorithms, value) do
+    names = for name when is_binary(name) <- List.wrap(value), do: String.upcase(name, :ascii)
+    is_list(value) and value != [] and Enum.uniq(names) == names
+  end
+
   defp good?(:qop, value), do: is_list(value) and value -- ["auth", "auth-int"] == []
-  defp good?(:domain, value), do: is_list(value) and Enum.all?(value, &is_binary/1)
-  defp good?(:opaque, value), do: is_binary(value)
+
+  # The list has a space between two (RFC 7616 §3.3).
+  defp good?(:domain, value),
+    do:
+      is_list(value) and
+        Enum.all?(value, &(writable?(&1) and &1 != "" and not String.contains?(&1, " ")))
+
   defp good?(:secret, value), do: is_function(value, 0) or secret?(value)
   defp good?(:clock, value), do: is_function(value, 0)
 
@@ -87,6 +97,9 @@ defmodule Sippet.DigestAuth.Config do
     do: is_integer(value) and value > 0
 
   defp good?(_flag, value), do: is_boolean(value)
+
+  # What no challenge could be written with is refused at once, not by each request.
+  defp writable?(value), do: is_binary(value) and not String.contains?(value, ["\r", "\n", "\0"])
 
   defp secret?(value), do: is_binary(value) and byte_size(value) >= 32
 

@@ -3,7 +3,8 @@ defmodule Sippet.Message.Tag do
   # starts.
   @moduledoc false
 
-  alias Sippet.{Native, Secret}
+  alias Sippet.Native.Hash
+  alias Sippet.Secret
 
   @doc """
   The tag for all responses to a request: a keyed hash of what makes it this request and no other.
@@ -22,7 +23,7 @@ defmodule Sippet.Message.Tag do
 
     # Hexadecimal, not Base64: one tag in some millions has "CSeq" in it, which is where some peers then look for the CSeq.
     <<secret::binary-size(16), _rest::binary>> = Secret.fetch(__MODULE__)
-    Native.request_tag(secret, :erlang.term_to_binary(identity))
+    Hash.request_tag(secret, :erlang.term_to_binary(identity))
   end
 
   defp tag({_display_name, _uri, %{"tag" => tag}}), do: tag

@@ -2,7 +2,7 @@ defmodule Sippet.OfferAnswer.Answer do
   # Each stream of an offer with the capability that fits it, and the media description that answers it (RFC 3264 §6).
   @moduledoc false
 
-  alias Sippet.OfferAnswer.{Capability, Codec, Streams}
+  alias Sippet.OfferAnswer.{Capability, Codec, Reference, Streams}
   alias Sippet.SDP
   alias Sippet.SDP.Media
 
@@ -57,9 +57,11 @@ defmodule Sippet.OfferAnswer.Answer do
       if Streams.multicast?(connection), do: %{settings | payload_types: :offered}, else: settings
 
     if open? and connection != nil do
+      offered = if Streams.rtp?(media), do: Reference.list(Codec.list(media)), else: media.formats
+
       Enum.find_value(capabilities, fn capability ->
         with true <- capability.type == media.type and media.protocol in capability.protocols,
-             [_ | _] = formats <- common(media, capability, settings),
+             [_ | _] = formats <- common(media, offered, capability, settings),
              true <- crypto(offer, media, capability) != :none do
           {capability, formats}
         else
@@ -69,59 +71,70 @@ defmodule Sippet.OfferAnswer.Answer do
     end
   end
 
-  defp common(media, capability, settings) do
+  defp common(media, offered, capability, settings) do
     if Streams.rtp?(media) do
-      offered = Codec.list(media)
       codecs = codecs(offered, capability.codecs, settings)
 
       # Tones without speech are no call, where there was speech on offer.
-      if Enum.all?(codecs, &Codec.auxiliary?/1) and not Enum.all?(offered, &Codec.auxiliary?/1),
-        do: [],
-        else: codecs
+      if Enum.all?(codecs, &Codec.auxiliary?/1) and
+           not Enum.all?(offered, fn {codec, _others} -> Codec.auxiliary?(codec) end),
+         do: [],
+         else: codecs
     else
-      Enum.filter(media.formats, &(&1 in capability.formats))
+      Enum.filter(offered, &(&1 in capability.formats))
     end
   end
 
   # In the order of the offer unless this side insists (§6.1).
   defp codecs(offered, own, %{prefer: prefer, match: match, payload_types: numbers}) do
     pairs =
-      case prefer do
-        :offered ->
-          for theirs <- offered, ours = Enum.find(own, &match.(theirs, &1)), do: {theirs, ours}
+      offered
+      |> Enum.filter(fn {theirs, _others} -> Enum.any?(own, &match.(theirs, &1)) end)
+      |> Reference.whole()
+      |> paired(own, match, numbers)
 
-        :own ->
-          for(ours <- own, theirs <- offered, match.(theirs, ours), do: {theirs, ours})
-          |> Enum.uniq_by(fn {theirs, _ours} -> theirs.payload_type end)
-      end
+    pairs = if prefer == :own, do: Enum.sort_by(pairs, &place(&1, own)), else: pairs
 
-    kept = for {theirs, _ours} <- pairs, do: theirs.payload_type
+    answered =
+      for {theirs, ours} <- pairs,
+          into: %{},
+          do: {theirs.payload_type, payload_type(theirs, ours, numbers)}
 
-    for {theirs, ours} <- pairs, not orphan?(theirs, kept) do
+    for {theirs, ours} <- pairs do
       %{
         theirs
-        | payload_type: payload_type(theirs, ours, numbers),
-          parameters: ours.parameters || theirs.parameters,
+        | payload_type: answered[theirs.payload_type],
+          parameters: Reference.parameters(theirs, ours, answered),
           feedback: Enum.filter(ours.feedback, &(&1 in theirs.feedback))
       }
     end
     |> Enum.uniq_by(& &1.payload_type)
   end
 
-  defp payload_type(_theirs, %Codec{payload_type: own}, :own) when own != nil, do: own
-  defp payload_type(theirs, _ours, _numbers), do: theirs.payload_type
+  # A number of this side's stands for one codec; and what goes with one that finds none goes with it.
+  defp paired(offered, own, match, numbers) do
+    {pairs, _left} =
+      Enum.flat_map_reduce(offered, own, fn {theirs, others}, left ->
+        case Enum.find(left, &match.(theirs, &1)) do
+          nil ->
+            {[], left}
 
-  # Retransmission of a codec that is not there (RFC 4588 §8).
-  defp orphan?(%Codec{name: name, parameters: parameters}, kept) when is_binary(parameters) do
-    with true <- String.downcase(name, :ascii) == "rtx",
-         [number] <- Regex.run(~r/(?:^|;) *apt=([0-9]{1,3})/, parameters, capture: :all_but_first) do
-      String.to_integer(number) not in kept
-    else
-      _other -> false
-    end
+          %{payload_type: number} = ours when number != nil and numbers == :own ->
+            {[{{theirs, others}, ours}], left -- [ours]}
+
+          ours ->
+            {[{{theirs, others}, ours}], left}
+        end
+      end)
+
+    whole = pairs |> Enum.map(&elem(&1, 0)) |> Reference.whole() |> MapSet.new()
+    for {{theirs, _others} = each, ours} <- pairs, each in whole, do: {theirs, ours}
   end
 
-  defp orphan?(_codec, _kept), do: false
+  defp place({_theirs, ours}, own), do: Enum.find_index(own, &(&1 == ours))
+
+  defp payload_type(_theirs, %Codec{payload_type: own}, :own) when own != nil, do: own
+  defp payload_type(theirs, _ours, _numbers), do: theirs.payload_type
 
   defp answer(offer, media, capability, formats) do
     connection = SDP.connection(offer, media)

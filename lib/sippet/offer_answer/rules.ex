@@ -12,7 +12,7 @@ defmodule Sippet.OfferAnswer.Rules do
     session =
       errors(nil,
         media_count: length(offer.media) == length(answer.media),
-        timing: offer.timings == answer.timings,
+        timing: offer.timings in [[], answer.timings],
         group: groups?(offer, answer)
       )
 

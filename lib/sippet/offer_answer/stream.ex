@@ -6,8 +6,8 @@ defmodule Sippet.OfferAnswer.Stream do
     * `:type`, `:protocol` - as in `"audio"`, `"RTP/AVP"`
     * `:active?` - false where either side rejected or disabled the stream
     * `:send?`, `:receive?` - whether this side may send, and has to expect something. Nothing is sent to the address
-      0.0.0.0 (RFC 3264 §8.4)
-    * `:held?` - does the other side not want to receive: `sendonly`, `inactive` or 0.0.0.0?
+      0.0.0.0 (RFC 3264 §8.4), unless both sides have ICE find another one: browsers offer that address until then (RFC 8840)
+    * `:held?` - does the other side not want to receive: `sendonly`, `inactive`, or 0.0.0.0 from one without ICE?
     * `:send` - what may be sent, the preferred one first: `Sippet.OfferAnswer.Codec` with the payload types of the other
       side, or, where it is not RTP, formats
     * `:receive` - what has to be expected, with the payload types of this side

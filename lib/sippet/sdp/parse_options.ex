@@ -2,7 +2,7 @@ defmodule Sippet.SDP.ParseOptions do
   # The options of Sippet.SDP.parse/2, where they are documented: their names, defaults and checks.
   @moduledoc false
 
-  # In the order in which Sippet.Native takes them.
+  # In the order in which Sippet.Native.SDP takes them.
   @limits [
     max_bytes: 65_536,
     max_lines: 4_096,
@@ -21,7 +21,7 @@ defmodule Sippet.SDP.ParseOptions do
   @doc """
   What the options say; an unknown one or a wrong value raises `ArgumentError`.
   """
-  @spec read([option]) :: {mode, Sippet.Native.sdp_limits()}
+  @spec read([option]) :: {mode, Sippet.Native.SDP.limits()}
   def read(options) when is_list(options) do
     Enum.each(options, &check!/1)
 

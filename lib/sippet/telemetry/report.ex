@@ -17,7 +17,8 @@ defmodule Sippet.Telemetry.Report do
     too_many_values: :max_values,
     too_many_parameters: :max_parameters,
     too_many_folds: :max_folds,
-    max_transactions: :max_transactions
+    max_transactions: :max_transactions,
+    max_processes: :max_processes
   }
 
   @doc "Whether an effect tells what became of a message."

@@ -1,11 +1,12 @@
 defmodule Sippet.Telemetry.Watch do
   # Looks once a second who listens, since the package `:telemetry` tells nobody when a handler is attached, and to ask it with
-  # each event would cost more than what it is about; and whether the stack is overloaded, for the events of that.
+  # each event would cost more than what it is about; whether the stack is overloaded, for the events of that; and whether the VM
+  # has processes left for what comes.
   @moduledoc false
 
   use GenServer
 
-  alias Sippet.{Info, Stack, Telemetry}
+  alias Sippet.{Info, Native, Stack, Telemetry}
 
   @interval_ms 1_000
 
@@ -23,9 +24,22 @@ defmodule Sippet.Telemetry.Watch do
   def handle_info(:look, state), do: {:noreply, look(state)}
   def handle_info(_other, state), do: {:noreply, state}
 
+  # Each callback takes a process, and one that waits keeps it. Where the VM has none left nothing works in it, so requests outside
+  # of dialogs are refused from three quarters of its limit on, and those inside from seven eighths.
+  defp crowd do
+    eighths = div(8 * :erlang.system_info(:process_count), :erlang.system_info(:process_limit))
+
+    cond do
+      eighths >= 7 -> 2
+      eighths >= 6 -> 1
+      true -> 0
+    end
+  end
+
   # `open` is the episode of overload that was told of and is not over; 0 is none.
   defp look({stack, open}) do
     Telemetry.refresh()
+    :ok = Native.engine_crowd(stack.engine, crowd())
     Process.send_after(self(), :look, @interval_ms)
     {stack, overload(stack, open, Info.of(stack).admission)}
   end

@@ -26,6 +26,9 @@ defmodule Sippet.Transaction.Delivery do
   @spec start(Stack.t(), non_neg_integer) :: pid | :ok
   def start(%Stack{sim: nil} = stack, address) do
     :erlang.spawn_opt(__MODULE__, :run, [stack, address], min_heap_size: @min_heap_size)
+  rescue
+    # The VM has no process left. In a second the engine asks for the runner again; Sippet.Telemetry.Watch takes the next look.
+    SystemLimitError -> Native.engine_crowd(stack.engine, 2)
   end
 
   def start(stack, address), do: Sim.Server.ready(stack.sim, {:run, stack, address})

@@ -22,6 +22,9 @@ defmodule Sippet.Transport.Connection do
   # How long a peer may take to read the answer to what broke its stream.
   @farewell_ms 1_000
 
+  # How long a message that was counted may take to come, once the connection is closed.
+  @straggler_ms 1_000
+
   # How many requests are sent before it is looked which of them still wait, at least; how many are asked for in one call.
   @min_sent 128
   @asked_a_call 1_000
@@ -68,14 +71,16 @@ defmodule Sippet.Transport.Connection do
     GenServer.start_link(__MODULE__, connection, hibernate_after: @hibernate_after_ms)
   end
 
-  @doc "Takes a connection out of the table: from now on it is closed."
-  @spec forget(:ets.tid(), pos_integer, Connections.key()) :: :ok
+  @doc "Takes a connection out of the table: from now on it is closed. The bytes that were counted for it and are not written."
+  @spec forget(:ets.tid(), pos_integer, Connections.key()) :: non_neg_integer
   def forget(table, number, key) do
     for destination <- [key | Connections.aliases(table, number)],
         do: :ets.delete_object(table, {{:to, destination}, number})
 
-    :ets.delete(table, number)
-    :ok
+    case :ets.take(table, number) do
+      [connection] -> elem(connection, 2)
+      [] -> 0
+    end
   end
 
   @doc "Tells a transaction that a transmission failed."
@@ -188,7 +193,7 @@ defmodule Sippet.Transport.Connection do
 
   def handle_info({:finish, why}, state) do
     # Closing with something unread would take the answer back.
-    forget(state.shared.table, state.number, state.key)
+    _ = forget(state.shared.table, state.number, state.key)
     _ = say_farewell(state, why)
     _ = Socket.finish(state.socket)
     Process.send_after(self(), :farewell, @farewell_ms)
@@ -397,11 +402,12 @@ defmodule Sippet.Transport.Connection do
 
   defp collect(messages, _left), do: messages
 
-  defp drain(messages) do
+  # So many bytes are still queued: who has counted a message sends it next, and may be kept from that for a moment.
+  defp drain(messages, queued) do
     receive do
-      {:transmit, _, _, _} = message -> drain([message | messages])
+      {:transmit, _, data, _} = message -> drain([message | messages], queued - byte_size(data))
     after
-      0 -> messages
+      if(queued > 0, do: @straggler_ms, else: 0) -> messages
     end
   end
 
@@ -456,7 +462,7 @@ defmodule Sippet.Transport.Connection do
   # By the peer, or by the system since the peer did not read, which is known where the queue was full.
   defp closed(%{shared: %{table: table}, number: number} = state) do
     case :ets.lookup(table, number) do
-      [{_number, _pid, _left, overflows, _remote, _key}] when overflows > 0 ->
+      [{_number, _pid, _left, overflows, _remote, _key, _names, _aliases}] when overflows > 0 ->
         slow(state, :send_queue_full)
 
       _none_or_forgotten ->
@@ -502,9 +508,9 @@ defmodule Sippet.Transport.Connection do
   # Called for every end but a kill.
   @impl true
   def terminate(reason, %{socket: socket} = state) when socket != nil do
-    forget(state.shared.table, state.number, state.key)
+    queued = forget(state.shared.table, state.number, state.key)
     why = why(reason)
-    state = settle(state, why)
+    state = settle(state, why, queued)
 
     _ =
       if why in [:shutdown, :idle_timeout] and state.broken == false,
@@ -533,8 +539,8 @@ defmodule Sippet.Transport.Connection do
   defp why(_fault), do: :killed
 
   # What was not written: when the transport stops it is tried once more, else a response goes by another connection.
-  defp settle(state, :shutdown) do
-    messages = drain([])
+  defp settle(state, :shutdown, queued) do
+    messages = drain([], queued)
 
     case messages != [] and send_all(messages, state) do
       {:ok, _size} -> remember(messages, state)
@@ -542,8 +548,12 @@ defmodule Sippet.Transport.Connection do
     end
   end
 
-  defp settle(state, why) do
-    for message <- Enum.reverse(drain(state.unsent)), do: redirect(message, why, state)
+  defp settle(state, why, queued) do
+    unsent =
+      for {:transmit, _, data, _} <- state.unsent, reduce: 0, do: (size -> size + byte_size(data))
+
+    messages = drain(state.unsent, queued - unsent)
+    for message <- Enum.reverse(messages), do: redirect(message, why, state)
     state
   end
 

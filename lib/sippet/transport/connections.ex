@@ -233,13 +233,19 @@ defmodule Sippet.Transport.Connections do
     ArgumentError -> []
   end
 
-  @doc "A process for a connection that was accepted; it waits for `{:socket, socket}`."
+  @doc "A process for a connection that was accepted; it waits for `{:socket, socket}`. Waits for one as long as it takes."
   @spec accept(:ets.tid(), Transport.remote()) :: {:ok, pid} | {:error, term}
   def accept(table, remote) do
-    GenServer.call(:ets.lookup_element(table, :manager, 2), {:accept, remote})
+    # Meanwhile the system keeps those that come after it, up to the transport's backlog.
+    GenServer.call(:ets.lookup_element(table, :manager, 2), {:accept, remote}, :infinity)
   catch
     # It is being started again, or the transport stops.
-    _kind, _reason -> {:error, :transport_closed}
+    :exit, _reason ->
+      count(table, :accept_errors)
+      {:error, :transport_closed}
+
+    :error, :badarg ->
+      {:error, :transport_closed}
   end
 
   @doc "Starts the supervisor of connections."
@@ -405,11 +411,20 @@ defmodule Sippet.Transport.Connections do
         %{stack: stack, transport: transport} = state.attachment
         connection = {shared, stack, transport, Map.delete(entry, :waiting)}
         supervisor = :ets.lookup_element(shared.table, :supervisor, 2)
-        {:ok, pid} = DynamicSupervisor.start_child(supervisor, {Connection, connection})
-        state = watch(state, pid, entry)
-        # Not before it is watched: a peer may refuse at once.
-        Kernel.send(pid, how)
-        {:ok, pid, state}
+
+        case DynamicSupervisor.start_child(supervisor, {Connection, connection}) do
+          {:ok, pid} ->
+            state = watch(state, pid, entry)
+            # Not before it is watched: a peer may refuse at once.
+            Kernel.send(pid, how)
+            {:ok, pid, state}
+
+          # The VM has no process left.
+          {:error, _system_limit} ->
+            count(shared.table, :refused_connections)
+            Report.limit(state.attachment.stack, :max_processes)
+            {:error, :too_many_connections}
+        end
     end
   end
 
@@ -477,7 +492,7 @@ defmodule Sippet.Transport.Connections do
 
   defp ended(%{shared: shared} = state, pid, entry, reason) do
     # It has done so itself unless it was killed.
-    Connection.forget(shared.table, entry.number, entry.key)
+    _ = Connection.forget(shared.table, entry.number, entry.key)
     %{network: network} = entry
 
     peers =

@@ -5,7 +5,8 @@ defmodule Sippet.Transport.Table do
 
   use GenServer
 
-  alias Sippet.{Stack, Transport}
+  alias Sippet.{Flow, Stack, Transport}
+  alias Sippet.Transaction.Delivery
 
   @spec start_link(Stack.t()) :: GenServer.on_start()
   def start_link(stack), do: GenServer.start_link(__MODULE__, stack, name: name(stack))
@@ -37,6 +38,28 @@ defmodule Sippet.Transport.Table do
       [{_id, transport}] -> {:ok, transport}
       [] -> :error
     end
+  end
+
+  @doc """
+  Has the core told when the calling process ends, which is that of the flow's transport: however it ends, since it may not come to
+  say so itself.
+  """
+  @spec keep(Stack.t(), Flow.t()) :: :ok
+  def keep(stack, flow) do
+    :ets.insert(stack.transports, {{:kept, self(), flow}})
+    :ok
+  rescue
+    # The stack has ended; what is kept is told to the next one.
+    ArgumentError -> :ok
+  end
+
+  @doc "No longer."
+  @spec release(Stack.t(), Flow.t()) :: :ok
+  def release(stack, flow) do
+    :ets.delete(stack.transports, {:kept, self(), flow})
+    :ok
+  rescue
+    ArgumentError -> :ok
   end
 
   defp name(stack), do: {:via, Registry, {stack.name, __MODULE__}}
@@ -88,7 +111,7 @@ defmodule Sippet.Transport.Table do
   end
 
   @impl true
-  def handle_info({:DOWN, _reference, :process, pid, _reason}, stack) do
+  def handle_info({:DOWN, _reference, :process, pid, reason}, stack) do
     {gone, left} = Enum.split_with(all(stack), &(&1.pid == pid))
     write(stack, left)
 
@@ -97,6 +120,7 @@ defmodule Sippet.Transport.Table do
       :ets.delete(stack.transports, {:key, {transport.protocol, pid}})
     end
 
+    _ = tell_core(stack, pid, reason)
     {:noreply, stack}
   end
 
@@ -106,6 +130,16 @@ defmodule Sippet.Transport.Table do
 
   @impl true
   def terminate(reason, stack), do: Stack.close(stack, reason)
+
+  # Of the flows that somebody relied on.
+  defp tell_core(stack, pid, reason) do
+    why = if reason == :shutdown or match?({:shutdown, _}, reason), do: :shutdown, else: :killed
+
+    for {{:kept, ^pid, flow} = key} <- :ets.match_object(stack.transports, {{:kept, pid, :_}}) do
+      :ets.delete(stack.transports, key)
+      Delivery.flow_closed(stack, flow, why)
+    end
+  end
 
   defp write(stack, transports), do: :ets.insert(stack.transports, {:all, transports})
 

@@ -85,7 +85,8 @@ defmodule Sippet.Transports.TCP do
 
     * `accepted`, `connected` - connections that were opened by peers and by this side
     * `refused_connections`, `refused_by_peer_limit` - those beyond the limits, of both directions
-    * `accept_errors` - how often the system could give no more sockets
+    * `accept_errors` - how often the system could give no more sockets, and connections dropped since the transport's own
+      process was being started again
     * `handshake_failures`, `connect_failures` - connections that were not completed
     * `broken_streams` - connections closed since what came was no SIP
     * `message_timeouts`, `idle_timeouts` - connections closed since nothing came, or too little of a message

@@ -23,7 +23,7 @@ defmodule Sippet.Transports.UDP do
 
   alias Sippet.{Flow, Router, TransportError}
   alias Sippet.Transaction.Delivery
-  alias Sippet.Transport.{Attachment, Binding, Options, STUN}
+  alias Sippet.Transport.{Attachment, Binding, Options, STUN, Table}
 
   # How many datagrams the VM delivers before it asks again: enough to keep busy, few enough to be stopped by.
   @active 256
@@ -94,7 +94,7 @@ defmodule Sippet.Transports.UDP do
       {:ok, socket} ->
         # Where there is too much to do this process decides what is not done: it must not queue behind what is.
         Process.flag(:priority, :high)
-        # To tell of the flows that end with it.
+        # To end with the socket, also where that is no fault.
         Process.flag(:trap_exit, true)
         {:ok, address} = :inet.sockname(socket)
 
@@ -157,9 +157,7 @@ defmodule Sippet.Transports.UDP do
   end
 
   def handle_call({:keep_alive, remote, %{interval: :infinity}}, _from, state) do
-    {binding, bindings} = Map.pop(state.bindings, remote)
-    if binding, do: Binding.stop(binding)
-    {:reply, :ok, %{state | bindings: bindings}}
+    {:reply, :ok, if(is_map_key(state.bindings, remote), do: ended(state, remote), else: state)}
   end
 
   def handle_call({:keep_alive, remote, options}, _from, state) do
@@ -169,6 +167,7 @@ defmodule Sippet.Transports.UDP do
         _ -> Binding.start(remote, options)
       end
 
+    Table.keep(state.attachment.stack, flow(state, remote))
     {:reply, :ok, ask(bound, state)}
   end
 
@@ -251,24 +250,28 @@ defmodule Sippet.Transports.UDP do
   defp count(state, name), do: update_in(state.counters[name], &(&1 + 1))
 
   defp failed(state, remote, why) do
+    Delivery.flow_closed(state.attachment.stack, flow(state, remote), why)
+    state |> ended(remote) |> count(:keep_alive_failures)
+  end
+
+  defp ended(state, remote) do
     {binding, bindings} = Map.pop!(state.bindings, remote)
     Binding.stop(binding)
-    tell_core(state, remote, why)
-    count(%{state | bindings: bindings}, :keep_alive_failures)
+    Table.release(state.attachment.stack, flow(state, remote))
+    %{state | bindings: bindings}
   end
 
-  defp tell_core(%{attachment: %{stack: stack, transport: transport}}, remote, why),
-    do: Delivery.flow_closed(stack, %Flow{transport: transport.id, remote: remote}, why)
+  defp flow(state, remote), do: %Flow{transport: state.attachment.transport.id, remote: remote}
 
-  # The flows that somebody relies on.
-  @impl true
-  def terminate(reason, state) do
-    why = if reason == :shutdown or match?({:shutdown, _}, reason), do: :shutdown, else: :killed
-    for {remote, _binding} <- state.bindings, do: tell_core(state, remote, why)
-    :ok
+  defp attached({:ok, attachment}, state) do
+    state = %{state | attachment: attachment}
+    # To the stack they are new.
+    for {remote, _binding} <- state.bindings,
+        do: Table.keep(attachment.stack, flow(state, remote))
+
+    {:noreply, state}
   end
 
-  defp attached({:ok, attachment}, state), do: {:noreply, %{state | attachment: attachment}}
   defp attached(:wait, state), do: {:noreply, state}
 
   defp attached(:gone, %{address: {ip, _port}} = state) do

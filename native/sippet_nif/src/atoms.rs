@@ -118,6 +118,7 @@ atoms!(
     message_struct = "Elixir.Sippet.Message",
     method,
     method_mismatch,
+    max_processes,
     max_transactions,
     microsecond,
     minute,

@@ -61,7 +61,7 @@ counters!(
     stateless_replies,
     /// Responses that match no transaction.
     stray_responses,
-    /// Requests refused because as many transactions are open as may be.
+    /// Requests refused, answered 503 or, an ACK, not at all.
     refused_requests,
     /// Callbacks of the core that ended by an exception or a kill.
     core_failures,

@@ -1,6 +1,6 @@
 //! Who is let into a stack: the admission of its machines, and the drain.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sippet_proto::transaction::Class;
@@ -16,6 +16,9 @@ pub struct Door {
     watches: Option<Watches>,
     /// Requests outside of dialogs are refused: the stack is to stop.
     draining: AtomicBool,
+    /// How far the VM is from having no process left to run a callback in: 0 far, 1 for requests outside of dialogs too little, 2
+    /// for those inside too.
+    crowd: AtomicU8,
 }
 
 /// The two classes know nothing of each other but by how long they wait: they share the processors.
@@ -39,6 +42,7 @@ impl Door {
                 inside: Watch::new(target_us.saturating_mul(INSIDE)),
             }),
             draining: AtomicBool::new(false),
+            crowd: AtomicU8::new(0),
         }
     }
 
@@ -51,12 +55,22 @@ impl Door {
         self.draining.store(draining, Ordering::SeqCst);
     }
 
+    pub fn crowd(&self, level: u8) {
+        self.crowd.store(level, Ordering::Relaxed);
+    }
+
+    /// There is no process for the callback of such a request.
+    pub fn is_crowded(&self, class: Class) -> bool {
+        self.crowd.load(Ordering::Relaxed) >= if class == Class::Outside { 1 } else { 2 }
+    }
+
     /// Somebody may be refused.
     pub fn is_watched(&self) -> bool {
-        self.watches.as_ref().is_some_and(|watches| {
-            watches.outside.overloaded.load(Ordering::Relaxed)
-                || watches.inside.overloaded.load(Ordering::Relaxed)
-        })
+        self.is_crowded(Class::Outside)
+            || self.watches.as_ref().is_some_and(|watches| {
+                watches.outside.overloaded.load(Ordering::Relaxed)
+                    || watches.inside.overloaded.load(Ordering::Relaxed)
+            })
     }
 
     /// The callback of a request that could have been refused has begun.

@@ -1,4 +1,4 @@
-//! The functions of session descriptions. Each has a twin for a dirty scheduler; `Sippet.Native` chooses by size.
+//! The functions of session descriptions. Each has a twin for a dirty scheduler; `Sippet.Native.SDP` chooses by size.
 
 use rustler::{Atom, Env, NifResult, Term};
 use sippet_proto::sdp::{Limits, Mode, Options, Place, parse};

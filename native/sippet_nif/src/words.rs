@@ -2,7 +2,7 @@
 //!
 //! A constant of a module is a literal of the VM: it lives outside of all heaps and is not copied when a message is sent to
 //! another process. `Sippet.Native` hands over a tuple of such strings with each call, and strings that are among them
-//! become references to it. The list here and the one there are compared when the library is loaded.
+//! become references to it. The list here and the one of `Sippet.Native.Words` are compared when the library is loaded.
 
 use sippet_proto::grammar::is_same;
 

@@ -359,7 +359,7 @@ fn an_ack_without_room_is_refused_so_that_its_repetition_counts() {
         fill.push(bench.send(&options).unwrap().unwrap());
     }
     let ack = ack(&invite(), "a", "z9hG4bKack");
-    assert_eq!(bench.receive(&ack), Verdict::Dropped);
+    assert_eq!(bench.receive(&ack), Verdict::Refused);
     bench.quiet();
     bench.at(499);
     bench.terminate(fill[0]);

@@ -187,6 +187,9 @@ defmodule Sippet.Message.ExtensionTest do
         ~S(100;code="Cannot process"),
         {100, %{"code" => "Cannot process"}}
       )
+
+      # One word is quoted too (RFC 6442 §4.3).
+      example("Geolocation-Error", ~S(201;code="Permission"), {201, %{"code" => "Permission"}})
     end
 
     test "Flow-Timer and Max-Breadth" do

@@ -156,6 +156,125 @@ defmodule Sippet.OfferAnswer.AnswerTest do
     assert [%{port: 0}, %{port: 4002, formats: ["98", "99"]}] = answer.media
   end
 
+  test "retransmission is of the codec that it was offered for, whatever this side calls it (RFC 4588 §8.1)" do
+    offer =
+      offered("""
+      m=video 9 RTP/AVP 96 97 98 99
+      a=rtpmap:96 VP8/90000
+      a=rtpmap:97 rtx/90000
+      a=fmtp:97 apt=96;rtx-time=3000
+      a=rtpmap:98 VP9/90000
+      a=rtpmap:99 rtx/90000
+      a=fmtp:99 apt=98
+      """)
+
+    vp8 = Codec.new("VP8/90000", payload_type: 100)
+    rtx = Codec.new("rtx/90000", payload_type: 101, parameters: "rtx-time=200; apt=100")
+    own = [%{video(4000, []) | codecs: [vp8, rtx]}]
+
+    [media] = answered(offer, own).media
+    assert media.formats == ["96", "97"]
+
+    assert SDP.attributes(media, :fmtp) == [
+             %{format: "97", parameters: "rtx-time=200; apt=96"}
+           ]
+
+    [media] = answered(offer, own, payload_types: :own).media
+    assert media.formats == ["100", "101"]
+
+    assert SDP.attributes(media, :fmtp) == [
+             %{format: "101", parameters: "rtx-time=200; apt=100"}
+           ]
+
+    # Each of this side's numbers stands for one codec.
+    vp9 = Codec.new("VP9/90000", payload_type: 102)
+    other = Codec.new("rtx/90000", payload_type: 103, parameters: "apt=102")
+
+    for {prefer, codecs, formats} <- [
+          {:offered, [vp9, vp8, rtx, other], ~w(100 101 102 103)},
+          {:own, [vp9, vp8, rtx, other], ~w(102 100 101 103)}
+        ] do
+      own = [%{video(4000, []) | codecs: codecs}]
+      [media] = answered(offer, own, payload_types: :own, prefer: prefer).media
+      assert media.formats == formats
+
+      assert for(
+               %{format: format, parameters: text} <- SDP.attributes(media, :fmtp),
+               do: {format, text}
+             )
+             |> Enum.sort() == [{"101", "rtx-time=200; apt=100"}, {"103", "apt=102"}]
+    end
+
+    # What goes with a codec that this side has not takes none of them.
+    own = [%{video(4000, []) | codecs: [vp9, other]}]
+    assert [%{formats: ["102", "103"]}] = answered(offer, own, payload_types: :own).media
+
+    # The second H264 finds no number, and its retransmission goes with it.
+    twice =
+      offered("""
+      m=video 9 RTP/AVP 96 97 98 99
+      a=rtpmap:96 H264/90000
+      a=rtpmap:97 rtx/90000
+      a=fmtp:97 apt=96
+      a=rtpmap:98 H264/90000
+      a=rtpmap:99 rtx/90000
+      a=fmtp:99 apt=98
+      """)
+
+    h264 = Codec.new("H264/90000", payload_type: 102)
+    own = [%{video(4000, []) | codecs: [h264, other, rtx]}]
+    assert [%{formats: ["102", "103"]}] = answered(twice, own, payload_types: :own).media
+
+    # A ring of them leads to no codec.
+    ring =
+      offered(
+        "m=video 9 RTP/AVP 96 97\na=rtpmap:96 VP8/90000\na=rtpmap:97 rtx/90000\na=fmtp:97 apt=97\n"
+      )
+
+    own = [%{video(4000, []) | codecs: [vp8, rtx]}]
+    assert [%{formats: ["96"]}] = answered(ring, own).media
+
+    # What this side does not say is as it was offered, but for the number.
+    own = [%{video(4000, []) | codecs: [vp8, %{rtx | parameters: nil}]}]
+    [media] = answered(offer, own, payload_types: :own).media
+
+    assert SDP.attributes(media, :fmtp) == [
+             %{format: "101", parameters: "apt=100;rtx-time=3000"}
+           ]
+  end
+
+  test "redundant audio has the numbers of its codecs in the answer, and goes with them (RFC 2198 §5)" do
+    offer =
+      offered("""
+      m=audio 9 RTP/AVP 111 63 0
+      a=rtpmap:111 opus/48000/2
+      a=rtpmap:63 red/48000/2
+      a=fmtp:63 111/111
+      """)
+
+    red = Codec.new("red/48000/2", payload_type: 97, parameters: "96/96")
+    opus = Codec.new("opus/48000/2", payload_type: 96)
+    own = [%{audio(4000, []) | codecs: [opus, red]}]
+
+    [media] = answered(offer, own).media
+    assert media.formats == ["111", "63"]
+    assert SDP.attributes(media, :fmtp) == [%{format: "63", parameters: "111/111"}]
+
+    [media] = answered(offer, own, payload_types: :own).media
+    assert media.formats == ["96", "97"]
+    assert SDP.attributes(media, :fmtp) == [%{format: "97", parameters: "96/96"}]
+
+    own = [%{audio(4000, []) | codecs: [Codec.new("PCMU"), red]}]
+    assert [%{formats: ["0"]}] = answered(offer, own).media
+  end
+
+  test "an offer that has no time is answered with one that has no bounds (RFC 8866 §5.9)" do
+    offer = %{offered("m=audio 9 RTP/AVP 0\n") | timings: []}
+    answer = answered(offer, [audio(4000, ["PCMU"])])
+    assert SDP.to_string(answer) =~ "\r\nt=0 0\r\n"
+    assert Sippet.OfferAnswer.check_answer(offer, answer) == :ok
+  end
+
   test "another comparison of codecs can be given" do
     offer =
       offered("""

@@ -97,6 +97,13 @@ fn engine_drain(stack: StackArc, draining: bool) -> Atom {
     atoms::get().ok
 }
 
+/// `engine_crowd(stack, level)`: from now on requests are refused for want of processes: 0 none, 1 those outside of dialogs, 2 all.
+#[rustler::nif]
+fn engine_crowd(stack: StackArc, level: u8) -> Atom {
+    stack.door.crowd(level);
+    atoms::get().ok
+}
+
 /// `engine_empty(stack)`: forgets some of what is open: `{:more | :done, effects}`, which wake those who wait.
 #[rustler::nif]
 fn engine_empty(env: Env<'_>, stack: StackArc) -> Term<'_> {

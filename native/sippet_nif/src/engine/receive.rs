@@ -323,7 +323,7 @@ fn accept_request(
             if refusal.is_some() {
                 // An ACK is never answered.
                 return match request.kind {
-                    Kind::Ack => Verdict::Dropped,
+                    Kind::Ack => Verdict::Refused,
                     _ => Verdict::Reply(503),
                 };
             }
@@ -333,20 +333,23 @@ fn accept_request(
     outcome
         .placed
         .extend(effects.into_iter().map(|effect| (shard, effect)));
-    match (verdict, refusal) {
-        (Some(Verdict::Reply(503)), refusal) => {
+    match verdict {
+        Some(Verdict::Reply(503) | Verdict::Refused) => {
             let refusal = refusal.unwrap_or(Refusal {
                 reason: atoms::get().max_transactions,
                 text: "as many requests are under way as may be",
                 stay_away: true,
             });
-            refuse(stack, data, origin, message, &refusal, outcome);
+            if verdict == Some(Verdict::Refused) {
+                outcome.refuse(stack, refusal.reason);
+            } else {
+                refuse(stack, data, origin, message, &refusal, outcome);
+            }
         }
-        (Some(Verdict::Reply(status_code)), _) => {
+        Some(Verdict::Reply(status_code)) => {
             let answer = Answer::new(status_code, unmatched(status_code));
             reply_without_state(stack, data, origin, Some(message), &answer, outcome);
         }
-        (_, Some(refusal)) => outcome.refuse(stack, refusal.reason),
         _ => {}
     }
 }
@@ -367,6 +370,13 @@ fn at_the_door(stack: &StackArc, class: Class, source: u64) -> Option<Refusal> {
         return Some(Refusal {
             reason: atoms.draining,
             text: "the server is to stop, and takes on nothing more",
+            stay_away: true,
+        });
+    }
+    if stack.door.is_crowded(class) {
+        return Some(Refusal {
+            reason: atoms.max_processes,
+            text: "the server has as many processes as it may",
             stay_away: true,
         });
     }

@@ -60,6 +60,8 @@ pub enum Verdict {
     Reply(u16),
     /// Nothing is to be done.
     Dropped,
+    /// There is no room for it, and it is not answered: an ACK.
+    Refused,
 }
 
 /// Why the engine did not take a message of the core's.

@@ -365,7 +365,7 @@ impl World {
             Verdict::Began(handle) => self.ledger.request_begins(to, handle, glance, reliable),
             Verdict::Delivered => self.ledger.stray_comes(to, glance, &bytes),
             Verdict::Reply(status) => self.reply(from, to, message, &bytes, status),
-            Verdict::Matched | Verdict::Dropped => {}
+            Verdict::Matched | Verdict::Dropped | Verdict::Refused => {}
         }
         if let Some(id) = acknowledged {
             let delivered = verdict == Verdict::Delivered;

@@ -45,7 +45,7 @@ pub(super) fn number_params<'a>(
 
 pub(super) fn write_number_params(out: &mut Vec<u8>, value: &NumberParams<'_>) -> Written {
     write_number(out, u64::from(value.number));
-    write_params(out, value.params, Owner::Generic)
+    write_params(out, value.params, Owner::Number)
 }
 
 /// `response-num LWS CSeq-num LWS Method`

@@ -12,6 +12,8 @@ pub(crate) enum Owner {
     Contact,
     /// Reason, whose text is a quoted string (RFC 3326 §2).
     Reason,
+    /// A number; that of Geolocation-Error has a quoted string for what it means (RFC 6442 §4.3).
+    Number,
 }
 
 /// The feature parameters with a value that have no leading `+` (RFC 3840 §9, §10, RFC 4235, RFC 5688).
@@ -55,6 +57,7 @@ fn must_quote(name: &[u8], owner: Owner) -> bool {
         Owner::Generic => name.first() == Some(&b'+') || name == b"d-ver",
         Owner::Contact => name.first() == Some(&b'+') || FEATURES.contains(&name),
         Owner::Reason => name == b"text",
+        Owner::Number => name == b"code",
     }
 }
 

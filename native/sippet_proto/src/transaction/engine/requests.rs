@@ -152,7 +152,7 @@ impl Engine {
         };
         if matched.is_none_or(takes) && !self.has_room(true) {
             self.gauges.refused_requests += 1;
-            return Verdict::Dropped;
+            return Verdict::Refused;
         }
         if let Some(handle) = matched {
             let mut deliver = false;
@@ -191,7 +191,7 @@ impl Engine {
         );
         common.class = Some(Class::Inside);
         if !self.deliver_stray(common, true, delivery, effects) {
-            return Verdict::Dropped;
+            return Verdict::Refused;
         }
         self.shut_gate(ack.call);
         Verdict::Delivered

@@ -1,0 +1,19 @@
+defmodule Sippet.Integration.ProcessLimitTest do
+  # Callbacks that wait keep a process each. When they are more than the virtual machine has processes for, the stack goes on.
+  use ExUnit.Case, async: true
+
+  alias Sippet.Test.{Attack, ProcessCrowd}
+
+  test "a core that does not get on costs no process of the stack's, and nothing when it does" do
+    # The least that there is.
+    {machine, _files} = Attack.start_machine([~c"+P", ~c"1024"])
+    %{before: before, full: full, after: later} = Attack.on(machine, ProcessCrowd, :run, [2_000])
+    assert full.processes == before
+    assert later == before
+    assert %{received_requests: 4_000, refused_requests: refused} = full.counters
+    # There is a process for no more than these.
+    assert refused >= 4_000 - 1_024
+    assert {:error, reason} = full.closed
+    assert reason in [:closed, :econnreset]
+  end
+end

@@ -1,0 +1,89 @@
+defmodule Sippet.Test.ProcessCrowd do
+  # A core whose callbacks wait, more of them than the virtual machine has processes for. All of it runs in one process of that
+  # machine, since nothing else can be started there meanwhile.
+  @moduledoc false
+
+  use Sippet.Core
+
+  alias Sippet.Message
+  alias Sippet.Test.{Peer, Stack, Wire}
+
+  @stack :crowded
+
+  @impl true
+  def receive_request(%Message{start_line: %{method: :options}} = request, _key),
+    do: Sippet.send(@stack, Message.to_response(request, 200))
+
+  def receive_request(request, key) do
+    if :persistent_term.get(__MODULE__, false) do
+      if key, do: Sippet.send(@stack, Message.to_response(request, 486))
+    else
+      Process.sleep(20)
+      receive_request(request, key)
+    end
+  end
+
+  @impl true
+  def receive_response(_response, _key), do: :ok
+
+  @impl true
+  def receive_error(_reason, _key), do: :ok
+
+  @doc "Sends so many INVITEs and ACKs; tells what the stack counted, and whether its processes are those that it began with."
+  def run(count) do
+    # What the VM has to say of its limit.
+    :ok = :logger.set_primary_config(:level, :none)
+    {:ok, _pid} = Sippet.start_link(name: @stack, core: __MODULE__, max_start_delay_ms: :infinity)
+    own = [name: @stack, port: 0, address: "127.0.0.1"]
+    {:ok, _pid} = Sippet.Transports.UDP.start_link(own)
+    {:ok, _pid} = Sippet.Transports.TCP.start_link(own)
+    before = processes()
+    peer = Peer.open()
+
+    for method <- ["INVITE", "ACK"], _ <- 1..div(count, 50) do
+      received = counters().received_requests
+      for _ <- 1..50, do: Peer.send(peer, Stack.address(@stack), Wire.request(method, peer))
+      # So that the system's queue has room.
+      Stack.eventually(fn -> counters().received_requests == received + 50 end)
+    end
+
+    # Nobody comes in by a connection either where there is no process at all.
+    others = fill([])
+    {ip, port} = Stack.address(@stack, 1)
+    {:ok, socket} = :gen_tcp.connect(ip, port, [:binary, active: false])
+    closed = :gen_tcp.recv(socket, 0, 10_000)
+    full = %{counters: counters(), processes: processes(), closed: closed}
+
+    for pid <- others, do: Process.exit(pid, :kill)
+    :persistent_term.put(__MODULE__, true)
+    # The ACKs that wait for a process get theirs one second after the other.
+    Stack.eventually(60_000, fn -> Sippet.info(@stack).deliveries.waiting == 0 end)
+    Peer.flush(peer)
+
+    Stack.eventually(20_000, fn ->
+      Peer.send(peer, Stack.address(@stack), Wire.request("OPTIONS", peer))
+      String.starts_with?(Peer.receive_bytes(peer), "SIP/2.0 200 ")
+    end)
+
+    %{before: before, full: full, after: processes()}
+  end
+
+  defp fill(pids) do
+    fill([spawn(fn -> Process.sleep(:infinity) end) | pids])
+  rescue
+    SystemLimitError -> pids
+  end
+
+  defp counters, do: Sippet.Transaction.counters(@stack)
+
+  # Those that the stack and its transports consist of.
+  defp processes do
+    children = @stack |> Sippet.Stack.supervisor() |> Supervisor.which_children()
+    stack = for {_id, pid, _type, _modules} <- children, do: pid
+
+    for %{pid: pid, module: module} <- Sippet.Transport.list(@stack), reduce: stack do
+      pids when module == Sippet.Transports.UDP -> [pid | pids]
+      pids -> for({_id, pid, _, _} <- Supervisor.which_children(pid), do: pid) ++ [pid | pids]
+    end
+  end
+end
