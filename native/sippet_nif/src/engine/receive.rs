@@ -251,8 +251,11 @@ fn accept(
                 return;
             }
             if stack.core().is_none() {
-                if !ack {
+                // The ACK to an answer of the stack's own was for nobody else.
+                if !(ack && is_own_ack(stack, &message)) {
                     outcome.refuse(stack, atoms.no_core);
+                }
+                if !ack {
                     refuse(stack, data, origin, Some(&message), false, outcome);
                 }
                 return;
@@ -476,6 +479,11 @@ fn answer(
 /// The same for each repetition of a request, and known again in its ACK.
 fn stateless_tag(stack: &StackArc, message: &Message<'_>) -> Option<[u8; 16]> {
     stateless_key(stack, message).map(Key::to_tag)
+}
+
+fn is_own_ack(stack: &StackArc, message: &Message<'_>) -> bool {
+    let to = message.headers.to.as_ref().and_then(|to| to.tag());
+    to.is_some_and(|tag| stateless_tag(stack, message).is_some_and(|own| own == tag))
 }
 
 fn stateless_key(stack: &StackArc, message: &Message<'_>) -> Option<Key> {
