@@ -3,20 +3,16 @@
 # SECONDS for each function; BENCHEE_PATH: a folder with Benchee compiled, where Hex is not to be had.
 set -euo pipefail
 cd "$(dirname "$0")"
+source ../scripts/apt.sh
 export MIX_ENV=prod MIX_QUIET=1
 today="$(date -u +%F)"
 mkdir -p _build
 
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
-
 has_p1() { erl -noshell -eval 'halt(case code:which(esip_codec) of non_existing -> 1; _ -> 0 end).'; }
 
 peers() {
-  has_p1 && return
-  command -v apt-get >/dev/null || return 0
-  echo "bench: installing erlang-p1-sip"
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -qq \
-    --no-install-recommends erlang-p1-sip || echo "bench: erlang-p1-sip cannot be installed: measured without"
+  has_p1 || apt_install bench erlang-p1-sip ||
+    echo "bench: erlang-p1-sip cannot be installed: measured without"
 }
 
 benchee() {

@@ -240,7 +240,7 @@ defmodule Demo do
       {:EXIT, _pid, reason} ->
         fail("the server has stopped: #{inspect(reason)}")
 
-      # No new calls; those that ring are answered and acknowledged.
+      # No new calls; those that ring are answered and acknowledged, those that are up have drain_ms to end.
       :sigterm ->
         IO.puts("The server stops.")
         Supervisor.stop(server, :shutdown)

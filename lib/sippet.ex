@@ -490,7 +490,8 @@ defmodule Sippet do
     * `{:error, :stopped}` - the stack has stopped meanwhile
 
   The stack goes on, drained, until its supervisor stops it: of a call that is up there is no transaction, and its BYE is served
-  yet. A core that wants its calls to end first does so after `drain(stack, 0)`. `Sippet.Drainer` does it all at a shutdown.
+  yet. A core that wants its calls to end first does so after `drain(stack, 0)`. `Sippet.Drainer` does it all at a shutdown, and
+  waits for the calls that a core counts.
   Called in a callback it would wait for itself.
   """
   @spec drain(sippet, timeout) :: :ok | {:error, {:timeout, pos_integer} | :stopped}

@@ -3,6 +3,7 @@
 # that Debian and Ubuntu ship is too old. Does nothing, quickly, when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/apt.sh
 
 need_elixir=1.14
 need_otp=25
@@ -28,31 +29,17 @@ fingerprint() {
   printf '%s\n' "$need_elixir $need_otp $need_cargo"
 }
 
-apt_install() {
-  local as_root=()
-  command -v apt-get >/dev/null || return 1
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || return 1
-    as_root=(sudo)
-  fi
-  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600)
-  echo "setup: installing $*"
-  # Lists that cannot be renewed may still do.
-  "${apt[@]}" update -qq || true
-  "${apt[@]}" install -y -qq --no-install-recommends "$@"
-}
-
 if [ -f "$stamp" ] && seen="$(fingerprint)" && [ "$seen" = "$(cat "$stamp")" ]; then
   exit 0
 fi
 
 if ! command -v elixir >/dev/null || ! command -v mix >/dev/null || ! command -v erl >/dev/null; then
-  apt_install elixir erlang-nox erlang-dev ||
+  apt_install setup elixir erlang-nox erlang-dev ||
     die "Elixir $need_elixir or newer with Erlang/OTP $need_otp or newer is missing and cannot be installed from here; see https://elixir-lang.org/install.html and run this again."
 fi
 
 if ! command -v cc >/dev/null; then
-  apt_install gcc libc6-dev ||
+  apt_install setup gcc libc6-dev ||
     die "a C linker (cc) is missing and cannot be installed from here; install gcc or clang and run this again."
 fi
 
@@ -67,7 +54,7 @@ probe() {
 read -r elixir_version otp_version missing < <(probe) ||
   die "Elixir is installed but does not run; see what this says: elixir --version"
 if [ "$missing" != 0 ]; then
-  apt_install erlang-nox erlang-dev ||
+  apt_install setup erlang-nox erlang-dev ||
     die "this Erlang/OTP lacks parts (crypto, ssl, public_key, parsetools or tools); install all of it and run this again."
 fi
 

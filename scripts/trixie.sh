@@ -5,6 +5,7 @@
 # one library serves every OTP from 25 on. With --if-possible a machine that cannot do this is told so in a line, and no more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/apt.sh
 
 what="${1:-all}"
 optional="${2:-}"
@@ -31,9 +32,8 @@ flock 8
 
 make_system() {
   if ! command -v debootstrap >/dev/null; then
-    { apt-get -o DPkg::Lock::Timeout=600 update -qq || true; } >/dev/null 2>&1
-    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 install -y -qq --no-install-recommends \
-      debootstrap debian-archive-keyring >/dev/null 2>&1 || impossible "since debootstrap cannot be had"
+    apt_install trixie debootstrap debian-archive-keyring >/dev/null 2>&1 ||
+      impossible "since debootstrap cannot be had"
   fi
   # The mirror that this machine's own apt uses, where it is one of Debian's.
   local mirror

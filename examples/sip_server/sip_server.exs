@@ -35,6 +35,9 @@
   # Seconds that a registration may last.
   expires: [min: 60, default: 3600, max: 7200],
 
-  # How long calls that ring may take to be answered at a shutdown.
+  # How long a call may ring on one telephone: more than 180,000 (Timer C, RFC 3261 §16.6, item 11).
+  timer_c_ms: 185_000,
+
+  # How long a shutdown waits for the calls there are: for those that ring to be answered, and for those that are up to end.
   drain_ms: 10_000
 ]

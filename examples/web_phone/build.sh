@@ -4,7 +4,7 @@
 # page, and this ends with 1. npm is installed by apt if need be. `build.sh test` installs what the tests need too.
 set -euo pipefail
 cd "$(dirname "$0")"
-source ./packages.sh
+source ../../scripts/apt.sh
 
 mkdir -p build
 
@@ -14,7 +14,7 @@ missing() {
   exit 1
 }
 
-command -v npm >/dev/null || apt_install nodejs npm >build/apt.out 2>&1 ||
+command -v npm >/dev/null || apt_install "web phone" nodejs npm >build/apt.out 2>&1 ||
   missing "npm is missing, which fetches JsSIP, and cannot be installed from here: install it (apt install npm) and start the server again."
 
 # Exactly what the lockfile says, and no scripts of the packages. What is installed is not asked for again.

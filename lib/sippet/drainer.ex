@@ -12,6 +12,11 @@ defmodule Sippet.Drainer do
   supervisor goes on with the transports. That takes at most `:timeout_ms`. A VM that gets SIGTERM shuts its applications down
   in this way.
 
+  A call that is up has no transaction, and so the stack knows nothing of it. A core that does gives `:calls`: then the drainer
+  waits for these to end too, and their BYEs are served.
+
+      {Sippet.Drainer, name: :my_stack, calls: &MyApp.Calls.count/0}
+
   A stack that is drained already waits for what is left; one that has no transport any more waits for nothing. A drainer that
   is started again, as with `:rest_for_one`, lets new calls in again.
   """
@@ -23,19 +28,31 @@ defmodule Sippet.Drainer do
   # What is left to the supervisor's own deadline.
   @slack_ms 1_000
 
+  @poll_ms 100
+
+  @typedoc "Options; `:name` is required."
+  @type option ::
+          {:name, Sippet.sippet()}
+          | {:timeout_ms, non_neg_integer}
+          | {:calls, (() -> non_neg_integer)}
+
   @doc """
-  Starts it. `:name` is the stack's name, `:timeout_ms` how long to wait at most; default 30,000.
+  Starts it.
+
+    * `:name` - the stack's name
+    * `:timeout_ms` - how long to wait at most; default 30,000
+    * `:calls` - a function that tells how many calls are up; called in the drainer's process, ten times a second. Default: none are.
   """
-  @spec start_link(name: Sippet.sippet(), timeout_ms: non_neg_integer) :: GenServer.on_start()
+  @spec start_link([option]) :: GenServer.on_start()
   def start_link(options) do
     options = validate!(options)
     GenServer.start_link(__MODULE__, options)
   end
 
   @doc "The specification under a supervisor. Its id is `{Sippet.Drainer, name}`."
-  @spec child_spec(name: Sippet.sippet(), timeout_ms: non_neg_integer) :: Supervisor.child_spec()
+  @spec child_spec([option]) :: Supervisor.child_spec()
   def child_spec(options) do
-    {name, timeout_ms} = validate!(options)
+    {name, timeout_ms, _calls} = validate!(options)
 
     %{
       id: {__MODULE__, name},
@@ -45,9 +62,8 @@ defmodule Sippet.Drainer do
   end
 
   defp validate!(options) do
-    options = Keyword.validate!(options, [:name, timeout_ms: 30_000])
-    name = options[:name]
-    timeout_ms = options[:timeout_ms]
+    options = Keyword.validate!(options, [:name, timeout_ms: 30_000, calls: nil])
+    [name, timeout_ms, calls] = for key <- [:name, :timeout_ms, :calls], do: options[key]
 
     unless is_atom(name) and name != nil do
       raise ArgumentError, "expected :name to be an atom, got: #{inspect(name)}"
@@ -58,24 +74,47 @@ defmodule Sippet.Drainer do
             "expected :timeout_ms to be a number of milliseconds, got: #{inspect(timeout_ms)}"
     end
 
-    {name, timeout_ms}
+    unless calls == nil or is_function(calls, 0) do
+      raise ArgumentError,
+            "expected :calls to be a function without arguments, got: #{inspect(calls)}"
+    end
+
+    {name, timeout_ms, calls || fn -> 0 end}
   end
 
   @impl true
-  def init({name, timeout_ms}) do
+  def init({name, timeout_ms, calls}) do
     Process.flag(:trap_exit, true)
     :ok = Native.engine_drain(Stack.fetch!(name).engine, false)
-    {:ok, {name, timeout_ms}}
+    {:ok, {name, timeout_ms, calls}}
   end
 
   @impl true
-  def terminate(reason, {name, timeout_ms}) do
-    _result =
-      if reason == :shutdown and Transport.list(name) != [], do: Sippet.drain(name, timeout_ms)
+  def terminate(reason, {name, timeout_ms, calls}) do
+    _ended =
+      if reason == :shutdown and Transport.list(name) != [],
+        do: await(name, calls, System.monotonic_time(:millisecond) + timeout_ms)
 
     :ok
   rescue
     # There is no such stack any more.
     ArgumentError -> :ok
+  end
+
+  # A call begins and ends by a transaction: where there is neither, before and after the calls were counted, nothing is left.
+  defp await(name, calls, deadline) do
+    left_ms = max(deadline - System.monotonic_time(:millisecond), 0)
+
+    cond do
+      Sippet.drain(name, left_ms) != :ok or left_ms == 0 ->
+        :ok
+
+      calls.() == 0 and Sippet.drain(name, 0) == :ok ->
+        :ok
+
+      true ->
+        Process.sleep(min(@poll_ms, left_ms))
+        await(name, calls, deadline)
+    end
   end
 end

@@ -304,10 +304,12 @@ defmodule Sippet.Router do
     case Transport.fetch(stack, id) do
       {:ok, transport} ->
         began = Report.sending()
+        # Asked before: who answers and closes is told by the time that this goes on.
+        peer = if began, do: peer(transport, connection, remote)
 
         case hand_over(transport, connection, remote, data, address) do
           :ok ->
-            Report.sent(stack, transport, remote, data, began)
+            Report.sent(stack, transport, peer, data, began)
 
           {:error, reason} ->
             Report.transport_error(stack, transport, remote, data, reason)
@@ -319,6 +321,13 @@ defmodule Sippet.Router do
         {:error, %TransportError{reason: :transport_closed}}
     end
   end
+
+  # `remote` of a response is where it would go without its connection (RFC 3261 §18.2.2).
+  defp peer(%{connections: true, module: module, handle: handle}, connection, remote) do
+    (function_exported?(module, :peer, 2) && module.peer(handle, connection)) || remote
+  end
+
+  defp peer(_transport, _connection, remote), do: remote
 
   defp hand_over(%{connections: true} = transport, connection, remote, data, address),
     do: transport.module.transmit(transport.handle, connection, remote, data, address)

@@ -121,10 +121,18 @@ defmodule Sippet.Transport do
   @callback keep_alive(t, connection :: non_neg_integer, remote, options :: map) ::
               :ok | {:error, reason :: term}
 
+  @doc "The address of a connection's peer; nil where it is closed. Never blocks. Optional: what telemetry says of responses needs it."
+  @callback peer(handle, connection :: pos_integer) :: remote | nil
+
   @doc "The verified names of a connection's peer, as of `peer_names/2`. Never blocks. Optional."
   @callback peer_names(handle, connection :: pos_integer) :: [String.t()]
 
-  @optional_callbacks connect: 3, connected?: 2, transmit: 5, keep_alive: 4, peer_names: 2
+  @optional_callbacks connect: 3,
+                      connected?: 2,
+                      transmit: 5,
+                      keep_alive: 4,
+                      peer: 2,
+                      peer_names: 2
 
   @doc """
   Makes a transport of the stack known. It is forgotten when its process ends.

@@ -71,4 +71,39 @@ defmodule Sippet.Conformance.StatelessAnswersTest do
 
     assert tags == Enum.uniq(tags)
   end
+
+  test "what the stack refuses by itself it says why, in a Warning (§20.43, §21.4.1)" do
+    {stack, peer} = {start(), Peer.open()}
+    options = request("OPTIONS", peer)
+
+    for {text, status, why} <- [
+          {request("OPTIONS", peer, cseq_method: "INVITE"), 400, "CSeq"},
+          {String.replace(options, "CSeq: 1 ", "CSeq: -1 "), 400, "CSeq: "},
+          {String.replace(options, "Max-Forwards: 70", "Content-Length: x"), 400,
+           "Content-Length: "},
+          {String.replace(options, "SIP/2.0\r\nVia", "SIP/3.0\r\nVia"), 505, "version"},
+          {String.replace(options, "Max-Forwards: 70", "X: a\0b"), 400, "NUL"},
+          {follow_up("CANCEL", request("INVITE", peer)), 481, "cancels"}
+        ] do
+      Peer.send(peer, address(stack), text)
+      assert Peer.expect(peer, "SIP/2.0 #{status} ") |> warning() =~ why
+    end
+
+    :ok = Sippet.drain(stack, 0)
+    Peer.send(peer, address(stack), request("OPTIONS", peer))
+    assert Peer.expect(peer, "SIP/2.0 503 ") |> warning() =~ "is to stop"
+  end
+
+  # What a field of another name would say is the peer's own, and does not come back.
+  test "a name that is nobody's is not in it" do
+    {stack, peer} = {start(), Peer.open()}
+    text = String.replace(request("OPTIONS", peer), "Max-Forwards: 70", "X%!'`: a\rb")
+    Peer.send(peer, address(stack), text)
+    refute Peer.expect(peer, "SIP/2.0 400 ") |> warning() =~ "X"
+  end
+
+  defp warning(answer) do
+    assert [_, text] = Regex.run(~r/^399 server "([^"\\]+)"$/, field(answer, "Warning"))
+    text
+  end
 end

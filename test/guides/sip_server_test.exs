@@ -16,4 +16,21 @@ defmodule Sippet.Guides.SipServerTest do
              "#{path} has no longer:\n#{snippet}"
     end
   end
+
+  test "what can be set, and its defaults, are those of the server" do
+    guide = File.read!(Path.join(@root, "guides/sip-server.md"))
+    server = File.read!(Path.join(@root, "examples/sip_server/lib/sip_server.ex"))
+    file = File.read!(Path.join(@root, "examples/sip_server/sip_server.exs"))
+    [_, defaults] = Regex.run(~r/@defaults \[\n(.*?)^  \]/ms, server)
+    rows = Regex.scan(~r/^\| `(\w+)` \| .* \| `([^`]+)` \|$/m, guide, capture: :all_but_first)
+    assert length(rows) >= 5
+
+    for [name, default] <- rows,
+        do: assert(defaults =~ ~r/^    #{name}: #{Regex.escape(default)},?$/m)
+
+    for [name] <- Regex.scan(~r/^    (\w+):/m, defaults, capture: :all_but_first) do
+      assert file =~ ~r/^  #{name}:/m or Enum.any?(rows, &(hd(&1) == name)),
+             "neither sip_server.exs nor the guide has #{name}"
+    end
+  end
 end

@@ -116,13 +116,13 @@ defmodule Sippet.Integration.DrainTest do
 
   describe "a drainer" do
     # Stack, transport and drainer as an application has them, under a supervisor of their own.
-    defp tree(timeout_ms) do
+    defp tree(timeout_ms, options \\ []) do
       name = :"drain_#{System.unique_integer([:positive])}"
 
       children = [
         {Sippet, name: name},
         {Sippet.Transports.UDP, name: name, port: 0, address: "127.0.0.1"},
-        {Sippet.Drainer, name: name, timeout_ms: timeout_ms}
+        {Sippet.Drainer, [name: name, timeout_ms: timeout_ms] ++ options}
       ]
 
       {:ok, supervisor} = Supervisor.start_link(children, strategy: :one_for_one)
@@ -145,6 +145,37 @@ defmodule Sippet.Integration.DrainTest do
       assert Task.await(stop) == :ok
     end
 
+    test "waits for the calls that are up, whose requests are served meanwhile", %{peer: peer} do
+      calls = :counters.new(1, [])
+      :ok = :counters.add(calls, 1, 2)
+      test = self()
+
+      count = fn ->
+        send(test, :counted)
+        :counters.get(calls, 1)
+      end
+
+      %{stack: stack, supervisor: supervisor, address: address} = tree(60_000, calls: count)
+      stop = Task.async(fn -> Supervisor.stop(supervisor, :shutdown) end)
+
+      for _call <- 1..2 do
+        assert_receive :counted, 10_000
+        Peer.send(peer, address, request("BYE", peer, to_tag: "1"))
+        assert_receive {^stack, :request, request, _key}, 10_000
+        assert Task.yield(stop, 0) == nil
+        :counters.sub(calls, 1, 1)
+        :ok = Sippet.send(stack, Message.to_response(request, 200))
+        Peer.expect(peer, "SIP/2.0 200 ")
+      end
+
+      assert Task.await(stop, 30_000) == :ok
+    end
+
+    test "does not wait for calls beyond its timeout" do
+      %{supervisor: supervisor} = tree(50, calls: fn -> 1 end)
+      assert Supervisor.stop(supervisor, :shutdown, 10_000) == :ok
+    end
+
     test "gives up at its timeout", %{peer: peer} do
       %{stack: stack, supervisor: supervisor, address: address} = tree(50)
       Peer.send(peer, address, request("OPTIONS", peer))
@@ -164,7 +195,13 @@ defmodule Sippet.Integration.DrainTest do
     end
 
     test "refuses options that it does not know, and times that are none" do
-      for options <- [[], [name: "x"], [name: :x, timeout_ms: -1], [name: :x, timeout: 1]] do
+      for options <- [
+            [],
+            [name: "x"],
+            [name: :x, timeout_ms: -1],
+            [name: :x, timeout: 1],
+            [name: :x, calls: 1]
+          ] do
         assert_raise ArgumentError, fn -> Sippet.Drainer.child_spec(options) end
       end
     end

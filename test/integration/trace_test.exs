@@ -88,6 +88,25 @@ defmodule Sippet.Integration.TraceTest do
   defp bytes({a, b, c, d}), do: <<a, b, c, d>>
   defp bytes(ip), do: for(part <- Tuple.to_list(ip), into: "", do: <<part::16>>)
 
+  test "a response on a connection went to its peer, whatever sent-by in Via says" do
+    for {name, via} <- [tcp: "TCP 192.0.2.9:5070", ws: "WS b3f1.invalid"] do
+      {options, connect, _via, _port_type} = transport(name)
+      stack = Stack.start(options)
+      {:ok, trace} = Trace.start(stack)
+      {_module, peer} = connect.(Stack.address(stack))
+      via = "SIP/2.0/#{via};branch=z9hG4bK#{unique()}"
+      StreamPeer.send(peer, request("OPTIONS", peer, via: via))
+      assert_receive {^stack, :request, received, _key}
+      :ok = Sippet.send(stack, Message.to_response(received, 200))
+      StreamPeer.expect(peer, "SIP/2.0 200 ")
+      eventually(fn -> length(Trace.events(trace)) == 2 end)
+      remote = {peer.ip, peer.port}
+
+      assert [%{direction: :received, remote: ^remote}, %{direction: :sent, remote: ^remote}] =
+               Trace.events(trace)
+    end
+  end
+
   test "what breaks a stream is there, as far as it came" do
     stack = Stack.start(udp: [], tcp: [[]])
     {:ok, trace} = Trace.start(stack)

@@ -11,7 +11,7 @@ mkdir -p "$cache"
 # npm ci: exactly what the lockfile says, or nothing.
 install() {
   cmp -s test/interop/javascript/package-lock.json "$cache/installed.json" && return
-  command -v npm >/dev/null || apt_install npm || return
+  command -v npm >/dev/null || apt_install interop npm || return
   cp test/interop/javascript/package.json test/interop/javascript/package-lock.json "$cache"
   rm -f "$cache/installed.json"
   timeout --kill-after=5 120 npm ci --prefix "$cache" --ignore-scripts --no-audit --no-fund --fetch-retries 1 \

@@ -7,7 +7,7 @@ source test/interop/certificates.sh
 need kamailio kamailio
 modules="$(dirname "$(find /usr/lib* -name tm.so -path '*kamailio*' 2>/dev/null | head -n 1)")"
 [ -e "$modules/tls.so" ] && [ -e "$modules/websocket.so" ] ||
-  apt_install kamailio-tls-modules kamailio-websocket-modules ||
+  apt_install interop kamailio-tls-modules kamailio-websocket-modules ||
   die "Kamailio's modules tls and websocket are missing and cannot be installed from here."
 
 calls=300

@@ -4,6 +4,7 @@
 # All is on the loopback interface, on ports that are free, and only what was started here is ended.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source scripts/apt.sh
 PATH="$PATH:/usr/sbin"
 [ -n "${COMPILED:-}" ] || mix compile
 
@@ -44,24 +45,11 @@ show() {
   for file in "$@"; do [ ! -s "$file" ] || tail -n 20 "$file" | sed 's/^/        /;$a\'; done
 }
 
-apt_install() {
-  local as_root=()
-  command -v apt-get >/dev/null || return 1
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null || return 1
-    as_root=(sudo)
-  fi
-  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600)
-  echo "interop: installing $*"
-  "${apt[@]}" update -qq || true
-  "${apt[@]}" install -y -qq --no-install-recommends "$@"
-}
-
 # need PROGRAM PACKAGE...
 need() {
   local program=$1
   shift
-  command -v "$program" >/dev/null || apt_install "$@" ||
+  command -v "$program" >/dev/null || apt_install interop "$@" ||
     die "$program is missing and cannot be installed from here; install it and run this again."
 }
 

@@ -2,7 +2,7 @@
 # tshark reads what Sippet.Trace writes: each message over each transport is SIP, with its addresses and without credentials.
 source "$(dirname "$0")/lib.sh"
 
-if ! command -v tshark >/dev/null && ! apt_install tshark; then
+if ! command -v tshark >/dev/null && ! apt_install interop tshark; then
   skip all "tshark is missing and cannot be installed from here: nothing has read what Sippet.Trace writes"
   exit "$failed"
 fi

@@ -7,12 +7,13 @@ defmodule SipServer do
 
       SipServer
       ├─ SipServer.Location.ETS      the bindings: who is where
+      ├─ SipServer.Calls             how many calls are up
       ├─ Sippet.DigestAuth.Server    two, for 401 and 407
       ├─ Sippet.Proxy.Server         a process for each request that is being forwarded
       ├─ Sippet                      the stack, with SipServer.Core on top
       ├─ Sippet.Transports.UDP ...   one for each that is configured; WS and WSS serve the web phone too, by SipServer.Web
       ├─ Sippet.Trace                what the page of the live ladder shows, if the configuration has `trace`
-      └─ Sippet.Drainer              the first to be shut down: calls that ring are still answered
+      └─ Sippet.Drainer              the first to be shut down: calls that ring are still answered, and those that are up may end
   """
 
   use Supervisor
@@ -42,6 +43,7 @@ defmodule SipServer do
     web: nil,
     trace: false,
     stack: [],
+    timer_c_ms: 185_000,
     drain_ms: 10_000
   ]
 
@@ -57,7 +59,7 @@ defmodule SipServer do
     :persistent_term.put(__MODULE__, config)
 
     children =
-      [config.location] ++
+      [config.location, SipServer.Calls] ++
         for(
           {name, status_code} <- [registrar: 401, proxy: 407],
           do: digest(config, name, status_code)
@@ -71,7 +73,10 @@ defmodule SipServer do
           do: {@modules[protocol], [name: @stack] ++ options}
         ) ++
         if(config.trace, do: [{Sippet.Trace, stack: @stack, name: SipServer.Trace}], else: []) ++
-        [{Sippet.Drainer, name: @stack, timeout_ms: config.drain_ms}]
+        [
+          {Sippet.Drainer,
+           name: @stack, timeout_ms: config.drain_ms, calls: &SipServer.Calls.count/0}
+        ]
 
     Supervisor.init(children, strategy: :rest_for_one)
   end
@@ -96,6 +101,19 @@ defmodule SipServer do
       raise ArgumentError, "the configuration has no #{inspect(name)}"
     end
 
+    expires = Keyword.validate!(config.expires, @defaults[:expires])
+
+    unless Enum.all?(Keyword.values(expires), &(is_integer(&1) and &1 > 0)) and
+             expires[:min] <= expires[:default] and expires[:default] <= expires[:max] do
+      raise ArgumentError,
+            "expected :expires to be seconds, min <= default <= max, got: #{inspect(expires)}"
+    end
+
+    unless is_integer(config.drain_ms) and config.drain_ms >= 0 do
+      raise ArgumentError,
+            "expected :drain_ms to be a number of milliseconds, got: #{inspect(config.drain_ms)}"
+    end
+
     transports =
       for {protocol, port_or_options} <- config.transports do
         Keyword.has_key?(@modules, protocol) ||
@@ -115,10 +133,12 @@ defmodule SipServer do
           for({protocol, options} <- transports, do: {protocol, {host, options[:port]}}),
         domains: config.domains,
         extensions: ["path"],
-        answers: [:options, :register]
+        answers: [:options, :register],
+        timer_c_ms: config.timer_c_ms
       )
 
-    Map.merge(config, %{transports: transports, proxy: proxy, realm: hd(config.domains)})
+    realm = hd(config.domains)
+    Map.merge(config, %{transports: transports, proxy: proxy, realm: realm, expires: expires})
   end
 
   defp put_http(options, protocol) when protocol in [:ws, :wss],

@@ -23,9 +23,6 @@ defmodule SipServer.ForwardingTest do
   alias Sippet.{Dialog, Message}
   alias SipServer.Phone
 
-  # Of a REGISTER that has come through another proxy: its Contact is where calls go, and not the flow.
-  @behind "Via: SIP/2.0/UDP 192.0.2.4;branch=z9hG4bKbehind"
-
   setup do
     Phone.start_server()
     :ok
@@ -69,7 +66,7 @@ defmodule SipServer.ForwardingTest do
 
   test "a contact that leads to the server itself is a loop: 482 (RFC 5393 §4)" do
     bob = Phone.start("bob", :udp)
-    register(bob, "#{@behind}\nContact: <sip:bob@#{host()}:5060>")
+    register(bob, "Contact: <sip:bob@#{host()}:5060>")
     {trunk, message} = from_outside("MESSAGE")
     {:ok, response} = Sippet.request(trunk.stack, message)
     assert status(response) == 482
@@ -159,9 +156,12 @@ defmodule SipServer.ForwardingTest do
   defp tag(%{headers: %{to: {_name, _uri, %{"tag" => tag}}}}), do: tag
 
   test "a contact with Path is reached through it (RFC 3327 §5.3)" do
-    [bob, edge] = [Phone.start("bob", :udp), Phone.start("edge", :udp)]
+    # Bob's REGISTER comes by an edge proxy, which is not who is called.
+    edge = Phone.start("bob", :udp)
     path = "<sip:127.0.0.1:#{edge.port};lr>"
-    register(bob, "#{@behind}\nSupported: path\nPath: #{path}\nContact: <sip:bob@192.0.2.4>")
+    behind = "Via: SIP/2.0/UDP 192.0.2.4;branch=z9hG4bKbehind"
+    fields = "#{behind}\nSupported: path\nPath: #{path}\nContact: <sip:bob@192.0.2.4>"
+    assert status(register(edge, fields)) == 200
     {trunk, message} = from_outside("MESSAGE")
     :ok = Sippet.send(trunk.stack, message)
     {message, _key} = await(edge, :request, :message)
@@ -170,6 +170,26 @@ defmodule SipServer.ForwardingTest do
     assert "<#{route}>" == path
     answer(edge, message, 200)
     await(trunk, :response, 200)
+  end
+
+  test "of two flows to one telephone the newer rings, and the other when that has failed (RFC 5626 §7)" do
+    [old, new] = for _ <- 1..2, do: Phone.start("bob", :tcp)
+
+    for {phone, reg_id} <- [{old, 1}, {new, 2}] do
+      contact = "<#{contact(phone)}>;reg-id=#{reg_id};+sip.instance=\"<urn:uuid:1>\""
+      assert status(register(phone, "Supported: outbound\nContact: #{contact}")) == 200
+    end
+
+    {trunk, invite} = from_outside("INVITE")
+    :ok = Sippet.send(trunk.stack, invite)
+    {request, _key} = await(new, :request, :invite)
+    old_stack = old.stack
+    refute_received {^old_stack, :request, _request, _key}
+    # As an edge proxy answers that has lost the connection.
+    answer(new, request, 430)
+    {request, _key} = await(old, :request, :invite)
+    answer(old, request, 486)
+    await(trunk, :response, 486)
   end
 
   test "within a call whose flow is gone it is a 430 (RFC 5626 §5.3.1)" do

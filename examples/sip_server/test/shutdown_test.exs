@@ -13,9 +13,12 @@ defmodule SipServer.ShutdownTest do
       hang_up: 3,
       register: 1,
       request: 3,
-      status: 1
+      status: 1,
+      target: 1,
+      vias: 1
     ]
 
+  alias Sippet.Dialog
   alias SipServer.Phone
 
   # Far beyond what is waited for: the server has ended because nothing was left to do, and not because of this.
@@ -29,10 +32,7 @@ defmodule SipServer.ShutdownTest do
     :ok = Sippet.send(alice.stack, Phone.invite(alice, "carol"))
     {rung, _key} = await(carol, :request, :invite)
 
-    {:os_pid, os_pid} = Port.info(server, :os_pid)
-    {"", 0} = System.cmd("kill", ["-TERM", "#{os_pid}"])
-    # Until the signal has got there an INVITE is told to show who it is from.
-    eventually(fn -> invite_status(alice) == 503 end)
+    terminate(server, alice)
 
     hang_up(alice, uac, bob)
     assert invite_status(alice) == 503
@@ -40,6 +40,44 @@ defmodule SipServer.ShutdownTest do
     answer(carol, rung, 486)
     await(alice, :response, 486)
     assert_receive {^server, {:exit_status, 0}}, 50_000
+  end
+
+  test "with SIGTERM a call that is up may go on until it is hung up, while no other rings" do
+    server = start_server()
+    [alice, bob] = for name <- ["alice", "bob"], do: Phone.start(name, :udp)
+    assert status(register(bob)) == 200
+    {_uac, uas} = call(alice, bob)
+    terminate(server, alice)
+
+    # Within the call anything may be asked.
+    {message, uas} = Dialog.build_request(uas, :message, via: vias(bob))
+    :ok = Sippet.send(bob.stack, %{message | target: target(bob)})
+    {message, _key} = await(alice, :request, :message)
+    answer(alice, message, 200)
+    await(bob, :response, 200)
+    refute_received {^server, {:exit_status, _status}}
+
+    hang_up(bob, uas, alice)
+    assert_receive {^server, {:exit_status, 0}}, 50_000
+  end
+
+  test "with SIGTERM a call that nobody hangs up is waited for as long as the configuration says" do
+    server = start_server(1_000)
+    [alice, bob] = for name <- ["alice", "bob"], do: Phone.start(name, :udp)
+    assert status(register(bob)) == 200
+    call(alice, bob)
+    {:os_pid, os_pid} = Port.info(server, :os_pid)
+    sent = System.monotonic_time(:millisecond)
+    {"", 0} = System.cmd("kill", ["-TERM", "#{os_pid}"])
+    assert_receive {^server, {:exit_status, 0}}, 50_000
+    assert System.monotonic_time(:millisecond) - sent >= 1_000
+  end
+
+  # Until the signal has got there an INVITE is told to show who it is from.
+  defp terminate(server, phone) do
+    {:os_pid, os_pid} = Port.info(server, :os_pid)
+    {"", 0} = System.cmd("kill", ["-TERM", "#{os_pid}"])
+    eventually(fn -> invite_status(phone) == 503 end)
   end
 
   defp invite_status(phone) do
@@ -50,9 +88,9 @@ defmodule SipServer.ShutdownTest do
   end
 
   # As `mix run --no-halt` does, with what is compiled already; in the tests' build the application starts nothing by itself.
-  defp start_server do
+  defp start_server(drain_ms \\ @drain_ms) do
     file = Path.join(System.tmp_dir!(), "sip_server_#{System.pid()}.exs")
-    File.write!(file, inspect(Phone.config(drain_ms: @drain_ms), limit: :infinity))
+    File.write!(file, inspect(Phone.config(drain_ms: drain_ms), limit: :infinity))
     on_exit(fn -> File.rm(file) end)
 
     code = """

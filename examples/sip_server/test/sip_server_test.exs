@@ -69,6 +69,12 @@ defmodule SipServerTest do
              "registrations last 60 seconds at least"},
             {"Contact: <sip:bob@192.0.2.4>", [call_id: "one", cseq: 3], 500,
              "a later REGISTER of this Call-ID has been here before"},
+            {"Contact: *, <sip:bob@192.0.2.5>\nExpires: 0", [], 400,
+             "a Contact that cannot be read, or * beside others"},
+            {"Contact: <sip:bob@192.0.2.6", [], 400,
+             "a Contact that cannot be read, or * beside others"},
+            {"Path: <sip:192.0.2.9\nContact: <sip:bob@192.0.2.5>", [], 400,
+             "a Path that cannot be read"},
             {"Contact: <tel:+12015550123>", [], 400,
              "a Contact is no address that calls can go to"},
             {"Supported: outbound\nContact: <sip:bob@192.0.2.4>;reg-id=x;+sip.instance=\"<urn:uuid:1>\"",
@@ -129,6 +135,55 @@ defmodule SipServerTest do
       stop_supervised!(bob.id)
       eventually(fn -> SipServer.Location.ETS.fetch("bob") == [] end)
       assert flow.connection > 0
+    end
+  end
+
+  describe "which flow a binding has" do
+    # As the transport has stamped the Via of a client at 192.0.2.1.
+    defp flow(via) do
+      request =
+        Message.parse!("""
+        REGISTER sip:example.com SIP/2.0
+        Via: SIP/2.0/#{via};branch=z9hG4bK1
+        From: <sip:bob@example.com>;tag=1
+        To: <sip:bob@example.com>
+        Call-ID: #{Message.create_call_id()}
+        CSeq: 1 REGISTER
+        Contact: <sip:bob@192.0.2.77>
+        """)
+
+      source = %Sippet.Flow{transport: 1, remote: {{192, 0, 2, 1}, 6000}}
+      {:ok, _response} = SipServer.Registrar.register("bob", %{request | source: source})
+      [%{flow: flow}] = SipServer.Location.ETS.fetch("bob")
+      if flow, do: assert(flow == source)
+      flow != nil
+    end
+
+    test "none where the client is where its Via says, though each Via with rport has received (RFC 3581 §4)" do
+      refute flow("UDP 192.0.2.1:6000")
+      refute flow("UDP 192.0.2.1:6000;received=192.0.2.1;rport=6000")
+      refute flow("UDP 192.0.2.1;received=192.0.2.1;rport=5060")
+      refute flow("UDP [2001:db8::1];received=2001:db8:0::1;rport=5060")
+      # Without rport it has not said that it listens there, and over TCP nobody does.
+      refute flow("UDP 192.0.2.1:5070")
+      refute flow("TCP 192.0.2.1:5060;received=192.0.2.1;rport=6000")
+      # The name may lead there.
+      refute flow("UDP phone.example.com;received=192.0.2.1;rport=5060")
+      refute flow("TCP phone.example.com;received=192.0.2.1")
+    end
+
+    test "the one it came by where a NAT has changed address or port" do
+      assert flow("UDP 10.0.0.1:6000;received=192.0.2.1;rport=6000")
+      assert flow("UDP 10.0.0.1:6000;received=192.0.2.1")
+      assert flow("UDP 192.0.2.1;received=192.0.2.1;rport=6000")
+      assert flow("UDP phone.example.com;received=192.0.2.1;rport=6000")
+      assert flow("TCP 10.0.0.1:5060;received=192.0.2.1")
+      assert flow("TLS [fd00::1];received=2001:db8::1;rport=6000")
+    end
+
+    test "the one it came by of a browser" do
+      assert flow("WS a1b2.invalid;received=192.0.2.1;rport=6000")
+      assert flow("WSS 192.0.2.1")
     end
   end
 
@@ -278,6 +333,18 @@ defmodule SipServerTest do
     end
 
     assert_raise ArgumentError, ~r/:ports/, fn -> SipServer.start_link([ports: 1] ++ good) end
+
+    # Timer C is more than three minutes (§16.6, item 11).
+    for {name, values} <- [
+          timer_c_ms: [180_000, "185000", nil],
+          drain_ms: [-1, "10 s", nil],
+          expires: [[min: 0], [default: 30], [max: nil], [least: 60]]
+        ],
+        value <- values do
+      assert_raise ArgumentError, ~r/#{name}|least/, fn ->
+        SipServer.start_link(Keyword.put(good, name, value))
+      end
+    end
   end
 
   describe "the port of WebSockets, asked by HTTP" do
@@ -314,6 +381,7 @@ defmodule SipServerTest do
       register(Phone.start("bob", :udp))
       assert {200, ladder} = get("/trace/ladder")
       assert ladder =~ "REGISTER"
+      for name <- ["bob", "server"], do: assert(ladder =~ ">#{name}</text>")
       refute ladder =~ ~r/response=(&quot;|")[0-9a-f]{32}/
       assert get("/phone.json") == {200, ~s({"domain":"example.com","trace":true})}
 

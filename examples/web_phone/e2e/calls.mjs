@@ -166,7 +166,7 @@ export const calls = [
       const page = await context.newPage();
       await page.goto(server.url);
       await page.getByRole("link", { name: "Live ladder" }).click();
-      await page.getByText(/INVITE sip:/).first().waitFor();
+      await page.locator("#ladder text", { hasText: /INVITE sip:/ }).first().waitFor();
       const ladder = await (await page.request.get(`${server.url}trace/ladder`)).text();
       assert.match(ladder, /Proxy-Authorization: Digest/);
       assert.doesNotMatch(ladder, /response=(&quot;|")[0-9a-f]{32}/);

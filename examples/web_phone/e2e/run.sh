@@ -5,7 +5,7 @@
 # What is missing is installed by apt where that can be done; else it says so and ends with 0, with STRICT=1 with 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source ./packages.sh
+source ../../scripts/apt.sh
 
 missing() {
   printf 'e2e: not run: %s\n' "$*" >&2
@@ -15,12 +15,12 @@ missing() {
 
 browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
 
-chromium="$(browser)" || { apt_install chromium && chromium="$(browser)"; } ||
+chromium="$(browser)" || { apt_install "web phone" chromium && chromium="$(browser)"; } ||
   missing "there is no Chromium, and it cannot be installed from here."
-{ command -v node && command -v npm; } >/dev/null || apt_install nodejs npm ||
+{ command -v node && command -v npm; } >/dev/null || apt_install "web phone" nodejs npm ||
   missing "there is no npm, and it cannot be installed from here."
 # Without it the cases that need it are skipped, and say so.
-command -v sipp >/dev/null || apt_install sip-tester || true
+command -v sipp >/dev/null || apt_install "web phone" sip-tester || true
 
 ./build.sh test || missing "the page could not be bundled, as build.sh says."
 (cd ../sip_server && mix compile)

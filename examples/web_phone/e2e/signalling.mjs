@@ -204,7 +204,7 @@ export const signalling = [
   to("from UDP to a page: it is answered, and the caller hangs up", async (context) => {
     const { alice } = context;
     const { done } = sipp("callPage", context, await freeUdp());
-    await alice.state("Incoming call");
+    await alice.state("Incoming call from sipp@elsewhere.example.org");
     assert.equal(await alice.page.locator("#call-peer").textContent(), "sipp");
     await alice.press("Answer");
     await alice.state("The other side hung up");

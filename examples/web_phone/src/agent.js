@@ -92,7 +92,7 @@ export class Agent extends EventTarget {
       const peer = session.remote_identity.uri.user || session.remote_identity.uri.host;
       return this.dispatchEvent(new CustomEvent("missed", { detail: { peer } }));
     }
-    this.#take(Call.incoming(session, request));
+    this.#take(Call.incoming(session, request, this.#short(session.remote_identity.uri)));
   }
 
   #read({ message, request }) {

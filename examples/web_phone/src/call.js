@@ -32,10 +32,12 @@ export class Call extends EventTarget {
     return this.#hold.local;
   }
 
-  static incoming(session, request) {
+  // A display name is what the caller likes to be called: `address` says who it is.
+  static incoming(session, request, address) {
     const name = session.remote_identity.display_name || session.remote_identity.uri.user || session.remote_identity.uri.host;
     const call = new Call({ peer: name, incoming: true, video: /^m=video [1-9]/m.test(request.body || "") });
-    call.#become("incoming", call.video ? "Incoming video call" : "Incoming call");
+    const kind = call.video ? "Incoming video call" : "Incoming call";
+    call.#become("incoming", address === name ? kind : `${kind} from ${address}`);
     call.#follow(session);
     return call;
   }

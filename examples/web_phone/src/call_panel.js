@@ -100,8 +100,9 @@ export class CallPanel {
     if (button) button.focus();
   }
 
+  // The name says what the button does next: that it is pressed would say the opposite.
   #press(name, pressed, on, off) {
-    id(name).setAttribute("aria-pressed", String(pressed));
+    id(name).toggleAttribute("data-on", pressed);
     id(name).textContent = pressed ? on : off;
   }
 

@@ -32,7 +32,8 @@ const signOut = (problem = "") => {
   agent = null;
   if (old) old.stop();
   showAccount(false);
-  showLine(problem ? { state: "failed", text: problem } : { state: "offline", text: "Not signed in" });
+  if (problem) log(problem);
+  showLine({ state: problem ? "failed" : "offline", text: "Not signed in" });
   id("account-problem").textContent = problem;
   id(problem ? "password" : "user").focus();
 };
@@ -53,7 +54,13 @@ const signIn = (user, password) => {
       id("target").focus();
     }
   });
-  on("call", ({ call }) => panel.show(call));
+  on("call", ({ call }) => {
+    panel.show(call);
+    // One call at a time: there is nothing to dial with until it is over.
+    const dialer = () => agent === mine && (id("dialer").hidden = !call.over);
+    call.addEventListener("change", dialer);
+    dialer();
+  });
   on("missed", ({ peer }) => log(`${peer} called meanwhile, and was told that you are busy`));
   on("message", ({ from, text }) => {
     messages.received(from, text);

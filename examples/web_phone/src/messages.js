@@ -24,6 +24,7 @@ export class Messages {
       state.closest("li").dataset.state = "failed";
       state.textContent = `Not delivered: ${error.message}`;
     }
+    this.#toEnd();
   }
 
   #add(who, text, className) {
@@ -38,7 +39,11 @@ export class Messages {
     item.append(name, words, state);
     this.#list.append(item);
     while (this.#list.children.length > maxMessages) this.#list.firstChild.remove();
-    this.#list.scrollTop = this.#list.scrollHeight;
+    this.#toEnd();
     return state;
+  }
+
+  #toEnd() {
+    this.#list.scrollTop = this.#list.scrollHeight;
   }
 }

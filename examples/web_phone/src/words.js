@@ -24,6 +24,9 @@ const causes = {
   "Dialog Error": "the call was lost",
 };
 
+// These may be for any reason, and a server's words say more than ours.
+const unclear = ["SIP Failure Code", "Rejected"];
+
 // A server that refuses says why in a Warning (RFC 3261 §20.43): 399 agent "text".
 const warning = (message) => {
   const value = message && message.getHeader && message.getHeader("Warning");
@@ -37,7 +40,7 @@ export const reason = ({ cause, message, response } = {}) => {
   const said = warning(answer);
   const words = causes[cause] || cause || "unknown";
   const status = answer && answer.status_code ? ` (${answer.status_code})` : "";
-  return said && cause !== "Authentication Error" ? `${words}${status}: ${said}` : words + status;
+  return said && unclear.includes(cause) ? `${words}${status}: ${said}` : words + status;
 };
 
 export const time = (date = new Date()) => date.toLocaleTimeString("en-GB");

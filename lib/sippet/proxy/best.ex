@@ -4,8 +4,8 @@ defmodule Sippet.Proxy.Best do
 
   alias Sippet.{Message, Proxy}
 
-  @typedoc "How a branch has ended: by a response, or as if by a 408 or 503 (§16.7, §16.9, §8.1.3.1)."
-  @type outcome :: Message.response() | :timeout | :unreachable
+  @typedoc "How a branch has ended: by a response, or as if by a 408, 503 (§16.7, §16.9, §8.1.3.1) or 480 (RFC 5626 §7)."
+  @type outcome :: Message.response() | :timeout | :unreachable | :no_flow
 
   # What tells the client how to send the request again.
   @telling [401, 407, 415, 420, 484]
@@ -35,18 +35,22 @@ defmodule Sippet.Proxy.Best do
   defp preference(status_code) when status_code in @telling, do: 0
   # One server that can do no more says nothing about the others.
   defp preference(503), do: 2
-  # A branch that was given up says less than one that was refused.
-  defp preference(status_code) when status_code in [408, 487], do: 2
+  # A branch that was given up, or has lost its flow, says less than one that was refused.
+  defp preference(status_code) when status_code in [408, 430, 487], do: 2
   defp preference(_other), do: 1
 
   defp status_code(:timeout), do: 408
   defp status_code(:unreachable), do: 503
+  defp status_code(:no_flow), do: 480
   defp status_code(%Message{start_line: %{status_code: status_code}}), do: status_code
 
   defp make(best, proxy, request, outcomes) do
     case {best, status_code(best)} do
       {:timeout, 408} ->
         request |> Message.to_response(408) |> Proxy.warn(proxy, "nobody answered in time")
+
+      {:no_flow, 480} ->
+        request |> Message.to_response(480) |> Proxy.warn(proxy, "no flow to the user is left")
 
       # §16.7, step 6: a 503 would keep the client from sending us anything.
       {:unreachable, 503} ->

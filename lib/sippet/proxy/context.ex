@@ -45,13 +45,15 @@ defmodule Sippet.Proxy.Context do
   alias Sippet.Transactions.Client.Key
 
   @enforce_keys [:proxy, :request, :breadth, :groups, :options]
-  defstruct @enforce_keys ++ [branches: %{}, outcomes: [], final: nil, cancelled: false]
+  defstruct @enforce_keys ++
+              [flows: %{}, branches: %{}, outcomes: [], final: nil, cancelled: false]
 
   # state: :calling, :proceeding or :completed (of the branch, not of its transaction)
   @typep branch :: %{
            state: :calling | :proceeding | :completed,
            breadth: pos_integer,
-           cancelled: boolean
+           cancelled: boolean,
+           instance: term
          }
 
   @typedoc """
@@ -63,6 +65,7 @@ defmodule Sippet.Proxy.Context do
           request: Message.request(),
           breadth: pos_integer,
           groups: [[Target.t()]],
+          flows: %{term => [Target.t()]},
           options: keyword,
           branches: %{Key.t() => branch},
           outcomes: [Best.outcome()],
@@ -82,6 +85,9 @@ defmodule Sippet.Proxy.Context do
 
   Targets with the same `q` are tried at the same time, those with a lower one when all before have failed. They share what
   Max-Breadth allows (RFC 5393 §5.3.3); where it does not suffice for all, some wait until others have ended.
+
+  Of targets with the same `instance` the first one is tried. Another takes its place if its flow has failed: by a 430, a 408, no
+  answer, or because it cannot be reached (RFC 5626 §7). Where that was the last one it counts as a 480.
 
   Options are `:record_route` of `t:Sippet.Proxy.forward_option/0`, or a function that gets the target and returns that.
   Raises `ArgumentError` without targets, and for an ACK or a CANCEL, which have no context.
@@ -104,19 +110,25 @@ defmodule Sippet.Proxy.Context do
         :error -> 1
       end
 
-    groups =
-      targets
-      |> Enum.map(&Target.new/1)
-      |> Enum.sort_by(& &1.q, :desc)
-      |> Enum.chunk_by(& &1.q)
+    {targets, flows} =
+      targets |> Enum.map(&Target.new/1) |> Enum.sort_by(& &1.q, :desc) |> by_instance()
 
     start(%__MODULE__{
       proxy: proxy,
       request: request,
       breadth: breadth,
-      groups: groups,
+      groups: Enum.chunk_by(targets, & &1.q),
+      flows: flows,
       options: options
     })
+  end
+
+  # Of each instance the first target; the others are further flows to it.
+  defp by_instance(targets) do
+    named = for %{instance: instance} = target when instance != nil <- targets, do: target
+    flows = named |> Enum.group_by(& &1.instance) |> Map.new(fn {key, all} -> {key, tl(all)} end)
+
+    {targets -- Enum.concat(Map.values(flows)), flows}
   end
 
   @doc """
@@ -156,9 +168,7 @@ defmodule Sippet.Proxy.Context do
         {context, []}
 
       true ->
-        {context, stopped} = complete(context, key, branch, response)
-        {context, actions} = failure(context, div(status_code, 100))
-        {context, stopped ++ actions}
+        fail(context, key, branch, response)
     end
   end
 
@@ -171,10 +181,7 @@ defmodule Sippet.Proxy.Context do
   def handle_error(%__MODULE__{} = context, %Key{} = key, reason) do
     case context.branches do
       %{^key => %{state: state} = branch} when state != :completed ->
-        outcome = if reason == :timeout, do: :timeout, else: :unreachable
-        {context, stopped} = complete(context, key, branch, outcome)
-        {context, actions} = failure(context, nil)
-        {context, stopped ++ actions}
+        fail(context, key, branch, if(reason == :timeout, do: :timeout, else: :unreachable))
 
       _ ->
         {context, []}
@@ -200,7 +207,7 @@ defmodule Sippet.Proxy.Context do
   """
   @spec handle_cancel(t) :: {t, [action]}
   def handle_cancel(%__MODULE__{final: nil, request: %{start_line: %{method: :invite}}} = context) do
-    context = %{context | groups: [], cancelled: true}
+    context = %{context | groups: [], flows: %{}, cancelled: true}
     cancel(context, pending(context))
   end
 
@@ -217,7 +224,7 @@ defmodule Sippet.Proxy.Context do
 
   # §16.7, steps 5 and 10: a 2xx goes up at once, and to an INVITE each of them; the other branches are cancelled.
   defp success(%{final: nil} = context, response) do
-    context = %{context | groups: [], final: response.start_line.status_code}
+    context = %{context | groups: [], flows: %{}, final: response.start_line.status_code}
     {context, cancels} = cancel(context, pending(context))
     {context, [{:send_response, upstream(context, response)} | cancels]}
   end
@@ -227,9 +234,41 @@ defmodule Sippet.Proxy.Context do
 
   defp success(context, _response), do: {context, []}
 
+  # A branch has ended without a 2xx. Where only its flow has failed the next flow to its instance takes its place (RFC 5626 §7).
+  defp fail(context, key, %{instance: instance} = branch, outcome) do
+    case {flow_failed?(outcome) and not branch.cancelled, context.flows} do
+      {true, %{^instance => [next | flows]}} ->
+        context = put_branch(context, key, %{branch | state: :completed})
+        context = %{context | flows: Map.put(context.flows, instance, flows)}
+        {context, started} = open(context, next, branch.breadth)
+        {context, stop_timer_c(context, key) ++ started}
+
+      _other ->
+        context = %{context | flows: Map.delete(context.flows, instance)}
+        {context, stopped} = complete(context, key, branch, outcome(branch, outcome))
+        {context, actions} = failure(context, class(outcome))
+        {context, stopped ++ actions}
+    end
+  end
+
+  defp flow_failed?(%Message{start_line: %{status_code: status_code}}),
+    do: status_code in [408, 430]
+
+  defp flow_failed?(_timeout_or_unreachable), do: true
+
+  # No endpoint should get a 430 (RFC 5626 §11.4); a proxy before this one that has a choice of flows does.
+  defp outcome(%{instance: instance}, %Message{start_line: %{status_code: 430}})
+       when instance != nil,
+       do: :no_flow
+
+  defp outcome(_branch, outcome), do: outcome
+
+  defp class(%Message{start_line: %{status_code: status_code}}), do: div(status_code, 100)
+  defp class(_timeout_or_unreachable), do: nil
+
   # §16.7, step 5: a 6xx ends the search, but goes up only when all branches have ended.
   defp failure(%{final: nil} = context, 6) do
-    context = %{context | groups: []}
+    context = %{context | groups: [], flows: %{}}
     {context, cancels} = cancel(context, pending(context))
     {context, chosen} = conclude(context)
     {context, cancels ++ chosen}
@@ -309,7 +348,8 @@ defmodule Sippet.Proxy.Context do
       )
 
     key = Key.new(request)
-    context = put_branch(context, key, %{state: :calling, breadth: breadth, cancelled: false})
+    branch = %{state: :calling, breadth: breadth, cancelled: false, instance: target.instance}
+    context = put_branch(context, key, branch)
     {context, [{:send_request, request} | timer_c(context, key)]}
   end
 

@@ -7,20 +7,23 @@ defmodule Sippet.Proxy.Target do
     * `route` - values of Route that go before those of the request: the Path of a registration (RFC 3327)
     * `target` - the flow to send by (RFC 5626), or `{protocol, host, port}`; nil where Route or `uri` lead there
     * `protocol` - the one that a flow has, for Via and Record-Route; nil where it follows from the rest
+    * `instance` - the `+sip.instance` of the registration, or what else names the user agent; nil where nothing does. Of targets
+      with the same one the first is tried, and another only if that one's flow has failed (RFC 5626 §7)
   """
 
   alias Sippet.{Flow, Message, URI}
   alias Sippet.Message.Headers
 
   @enforce_keys [:uri]
-  defstruct [:uri, q: 1.0, route: [], target: nil, protocol: nil]
+  defstruct [:uri, q: 1.0, route: [], target: nil, protocol: nil, instance: nil]
 
   @type t :: %__MODULE__{
           uri: URI.t(),
           q: number,
           route: [Headers.address()],
           target: Flow.t() | {Message.protocol(), String.t(), :inet.port_number()} | nil,
-          protocol: Message.protocol() | nil
+          protocol: Message.protocol() | nil,
+          instance: term
         }
 
   @doc """

@@ -33,7 +33,8 @@ defmodule Sippet.Trace.Event do
     * `:ok` - it was received as a message, or handed to its transport
     * `{:rejected, reason}` - the stack took it for no message, or one unfit: a `t:Sippet.ParseError.reason/0`,
       `:method_mismatch` or `:broken`, as `Sippet.Telemetry` has them
-    * `{:refused, reason}` - a request that was answered 503: `:overload`, `:max_transactions`, `:draining` or `:no_core`
+    * `{:refused, reason}` - a request that was answered 503: `:overload`, `:max_transactions`, `:max_processes`, `:draining` or
+      `:no_core`
     * `{:failed, reason}` - the transport did not take it
   """
   @type outcome :: :ok | {:rejected | :refused | :failed, reason :: term}

@@ -55,6 +55,7 @@ defmodule Sippet.Trace.Page do
 
   # The newest calls; a ladder has all messages of one that the trace keeps.
   @max_calls 100
+  @max_title 72
 
   @typedoc "A request, as `:http` of `Sippet.Transports.WS` has it; other keys are not looked at."
   @type request :: %{
@@ -138,17 +139,30 @@ defmodule Sippet.Trace.Page do
       |> Enum.sort_by(fn {_call_id, [first | _]} -> first.time end, :desc)
       |> Enum.take(@max_calls)
       |> Enum.map_intersperse(",", fn {call_id, [first | _] = events} ->
-        last = List.last(events)
+        # An ACK says less than what it acknowledges.
+        last = events |> Enum.reverse() |> Enum.find(first, &(&1.method != :ack))
 
         [
           ~s({"id":"#{Base.url_encode64(call_id, padding: false)}","call_id":#{string(Label.printable(call_id))},),
-          ~s("begun":#{div(first.time, 1_000)},"messages":#{length(events)},),
+          ~s("begun":#{div(first.time, 1_000)},"messages":#{length(events)},"title":#{string(title(first))},),
           ~s("first":#{string(Trace.Event.summary(first))},"last":#{string(Trace.Event.summary(last))}})
         ]
       end)
 
     [~s({"captured":#{captured},"missed":#{missed},"calls":[), calls, "]}"]
   end
+
+  # Whom it is between, where the message tells.
+  defp title(%{users: [from, to | _], method: method}),
+    do: shortened("#{method(method)} #{from} to #{to}")
+
+  defp title(%{users: [user], method: method}), do: shortened("#{method(method)} #{user}")
+  defp title(event), do: Trace.Event.summary(event)
+
+  defp shortened(text), do: text |> Label.printable() |> String.slice(0, @max_title)
+
+  defp method(method) when is_atom(method), do: method |> Atom.to_string() |> String.upcase()
+  defp method(method), do: method
 
   defp string(text), do: [?", String.replace(text, ["\\", "\""], &("\\" <> &1)), ?"]
 end

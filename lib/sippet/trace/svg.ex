@@ -19,8 +19,6 @@ defmodule Sippet.Trace.SVG do
   def draw(ladder, title) do
     times = ladder.arrows |> Enum.map(&String.length(&1.at)) |> Enum.max(fn -> 0 end)
     notes = ladder.arrows |> Enum.map(&String.length(&1.note)) |> Enum.max(fn -> 0 end)
-    gap = round((Ladder.gap(ladder, 6) + 2) * @character)
-
     # An arrow that leads nowhere needs a column even behind the last participant.
     columns =
       Enum.max([
@@ -30,10 +28,11 @@ defmodule Sippet.Trace.SVG do
 
     left = @margin + round(times * @character) + beside(List.first(ladder.participants))
     beyond = beside(List.last(ladder.participants))
-    right = left + columns * gap
+    places = places(ladder, columns, left)
+    right = Enum.max(Map.values(places))
     width = right + beyond + round(notes * @character) + @margin
     height = @head + length(ladder.arrows) * @row + @margin
-    place = &(left + &1 * gap)
+    place = &Map.fetch!(places, &1)
 
     IO.iodata_to_binary([
       ~s(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 #{width} #{height}" width="#{width}" height="#{height}" ),
@@ -57,9 +56,34 @@ defmodule Sippet.Trace.SVG do
     ])
   end
 
+  # Each line as far to the left as the names and the labels before it let it be: a page is soon too narrow for a ladder.
+  defp places(ladder, columns, left) do
+    labels =
+      ladder.arrows
+      |> Enum.map(&{Ladder.span(ladder, &1), round((String.length(&1.label) + 8) * @character)})
+      |> Enum.uniq()
+      |> Enum.group_by(fn {{_from, to}, _width} -> to end)
+
+    Enum.reduce(1..columns//1, %{0 => left}, fn column, places ->
+      [name, next] =
+        for index <- [column - 1, column], do: half(Enum.at(ladder.participants, index))
+
+      beside = Map.fetch!(places, column - 1) + name + next + @row
+
+      over =
+        for {{from, _to}, width} <- Map.get(labels, column, []),
+            do: Map.fetch!(places, from) + width
+
+      Map.put(places, column, Enum.max([beside | over]))
+    end)
+  end
+
+  defp half(nil), do: 0
+  defp half(name), do: round(String.length(name) * @character / 2)
+
   # Half of a name, and a little more.
   defp beside(nil), do: @row
-  defp beside(name), do: @row + round(String.length(name) * @character / 2)
+  defp beside(name), do: @row + half(name)
 
   defp participant(name, x, height) do
     [

@@ -8,7 +8,7 @@ defmodule Sippet.Trace.Tap do
   alias Sippet.Trace.Filter
 
   # What a request that was received may be refused for; the rest is what it may be rejected for.
-  @refusals [:overload, :max_transactions, :draining, :no_core]
+  @refusals [:overload, :max_transactions, :max_processes, :draining, :no_core]
 
   # What may wait in the mailbox of a trace.
   @max_pending 1_024

@@ -189,6 +189,14 @@ defmodule Sippet.Transport.Connections do
     ArgumentError -> {:error, :connection_closed}
   end
 
+  @doc "The address of a connection's peer; nil where it is closed."
+  @spec peer(handle, pos_integer) :: Transport.remote() | nil
+  def peer({table, _, _, _}, connection) do
+    :ets.lookup_element(table, connection, 5)
+  rescue
+    ArgumentError -> nil
+  end
+
   @doc "The verified names of a connection's peer, as text; none where it is closed."
   @spec peer_names(handle, pos_integer) :: [String.t()]
   def peer_names({table, _, _, _}, connection) do

@@ -105,6 +105,9 @@ defmodule Sippet.Transports.TLS do
   defdelegate connected?(handle, connection), to: Connections
 
   @impl Sippet.Transport
+  defdelegate peer(handle, connection), to: Connections
+
+  @impl Sippet.Transport
   defdelegate peer_names(handle, connection), to: Connections
 
   @impl Sippet.Transport

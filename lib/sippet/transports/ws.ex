@@ -113,6 +113,9 @@ defmodule Sippet.Transports.WS do
   defdelegate connected?(handle, connection), to: Connections
 
   @impl Sippet.Transport
+  defdelegate peer(handle, connection), to: Connections
+
+  @impl Sippet.Transport
   def keep_alive(transport, connection, _remote, options),
     do: Connections.keep_alive(transport.handle, connection, options)
 

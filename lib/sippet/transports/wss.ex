@@ -71,6 +71,9 @@ defmodule Sippet.Transports.WSS do
   defdelegate connected?(handle, connection), to: Connections
 
   @impl Sippet.Transport
+  defdelegate peer(handle, connection), to: Connections
+
+  @impl Sippet.Transport
   defdelegate peer_names(handle, connection), to: Connections
 
   @impl Sippet.Transport

@@ -252,6 +252,79 @@ defmodule Sippet.Proxy.ContextTest do
       assert for(request <- requests, do: request.headers["Max-Breadth"]) == [["60"]]
     end
 
+    # Three flows to one user agent, and another one.
+    defp flows do
+      flow = &Target.new("sip:bob@#{&1}", instance: "<urn:uuid:1>", q: &2)
+      start([flow.("a", 1.0), Target.new("sip:bob@desk"), flow.("b", 1.0), flow.("c", 0.5)])
+    end
+
+    test "of the flows to one instance a single one is tried at a time (RFC 5626 §7)" do
+      {_context, requests, _actions} = flows()
+      assert for(request <- requests, do: request.start_line.request_uri.host) == ["a", "desk"]
+    end
+
+    test "a flow that has failed is replaced by the next one, with its breadth, until none is left (RFC 5626 §7)" do
+      {context, [a, desk], _actions} = flows()
+
+      {context, [{:stop_timer_c, first}, {:send_request, b}, {:start_timer_c, second, 185_000}]} =
+        Context.handle_response(context, Test.Proxy.answer(a, 430))
+
+      assert {first, second} == {Key.new(a), Key.new(b)}
+      assert b.start_line.request_uri.host == "b"
+      assert b.headers["Max-Breadth"] == a.headers["Max-Breadth"]
+      {context, actions} = Context.handle_error(context, Key.new(b), :timeout)
+      assert [_stop_timer_c, {:send_request, c}, _start_timer_c] = actions
+      assert c.start_line.request_uri.host == "c"
+      assert {context, []} = respond(context, desk, 486)
+      refute Context.done?(context)
+
+      # Nothing of those that were replaced is left but what others have said. No endpoint should see a 430 (RFC 5626 §11.4).
+      assert last(context, c, 430).start_line.status_code == 486
+    end
+
+    test "where no flow is left at all it is a 480 that says so" do
+      targets = for host <- ["a", "b"], do: Target.new("sip:bob@#{host}", instance: 1)
+      {context, [a], _actions} = start(targets)
+      {context, actions} = Context.handle_error(context, Key.new(a), :closed)
+      assert [_stop_timer_c, {:send_request, b}, _start_timer_c] = actions
+      response = last(context, b, 430)
+      assert response.start_line.status_code == 480
+      assert [{399, _agent, "no flow to the user is left"}] = response.headers.warning
+    end
+
+    test "a 430 to a target without an instance is for a proxy before this one, and goes up" do
+      assert best([430]) == [430]
+      assert best([430, 404]) == [404]
+    end
+
+    test "an instance that has answered is not asked by another flow (RFC 5626 §7)" do
+      for status_code <- [302, 404, 486, 500, 603] do
+        targets = for host <- ["a", "b"], do: Target.new("sip:bob@#{host}", instance: 1)
+        {context, [a], _actions} = start(targets)
+        assert last(context, a, status_code).start_line.status_code == status_code
+      end
+    end
+
+    test "no further flow is tried once the request is cancelled or answered, or Timer C has fired" do
+      for stop <- [
+            &elem(Context.handle_cancel(&1), 0),
+            fn context ->
+              elem(Context.handle_timer_c(context, context.branches |> Map.keys() |> hd()), 0)
+            end
+          ] do
+        targets = for host <- ["a", "b"], do: Target.new("sip:bob@#{host}", instance: 1)
+        {context, [a], _actions} = start(targets)
+        {context, [180]} = respond(context, a, 180)
+        {_context, actions} = Context.handle_error(stop.(context), Key.new(a), :timeout)
+        assert Test.Proxy.brief(actions) == [408]
+      end
+
+      {context, [a, desk], _actions} = flows()
+      {context, [200, {:cancel, _key}]} = respond(context, desk, 200)
+      assert {context, []} = respond(context, a, 430)
+      assert Context.done?(context)
+    end
+
     test "Record-Route may depend on the target" do
       {_context, actions} =
         Context.new(Test.Proxy.new(), Test.Proxy.request(), ["sip:bob@a", "sip:bob@b"],

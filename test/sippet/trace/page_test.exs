@@ -67,7 +67,8 @@ defmodule Sippet.Trace.PageTest do
              "call_id" => "one",
              "messages" => 2,
              "id" => id,
-             "first" => "OPTIONS sip:service@example.com"
+             "first" => "OPTIONS sip:service@example.com",
+             "title" => "OPTIONS peer to service"
            } = one
 
     assert Base.url_decode64!(id, padding: false) == "one"
@@ -103,7 +104,7 @@ defmodule Sippet.Trace.PageTest do
 
   test "what peers have sent is text in it", %{trace: trace} = context do
     hostile = ~s(</script>"\\u0041)
-    put(context, [options(hostile, uri: "sip:service@example.com;x=%22")])
+    put(context, [options(hostile, uri: "sip:%22%5c@example.com;x=%22")])
     {200, _headers, body} = get(trace, "/trace/calls")
     body = IO.iodata_to_binary(body)
     assert %{"calls" => [%{"call_id" => ^hostile, "id" => id}]} = JSON.decode!(body)

@@ -17,7 +17,7 @@ defmodule SipServer.Core do
 
   alias Sippet.{DigestAuth, Flow, FlowTokenError, Message, Proxy, Transport, URI}
   alias Sippet.Proxy.Target
-  alias SipServer.{Registrar, Users}
+  alias SipServer.{Calls, Registrar, Users}
 
   @stack :sip_server
   @proxy SipServer.Proxy
@@ -33,6 +33,7 @@ defmodule SipServer.Core do
   def receive_request(request, key) do
     config = SipServer.config()
     {request, routes} = Proxy.preprocess_route(config.proxy, request)
+    Calls.handle_request(request)
 
     case {request.start_line.method, within_dialog(request, routes)} do
       {:ack, {:ok, target}} ->
@@ -54,7 +55,10 @@ defmodule SipServer.Core do
   end
 
   @impl true
-  def receive_response(response, key), do: Proxy.Server.handle_response(@proxy, response, key)
+  def receive_response(response, key) do
+    Calls.handle_response(response)
+    Proxy.Server.handle_response(@proxy, response, key)
+  end
 
   @impl true
   def receive_error(reason, key), do: Proxy.Server.handle_error(@proxy, reason, key)
@@ -213,7 +217,8 @@ defmodule SipServer.Core do
     end
   end
 
-  # A user's contacts (§16.5). To a sips URI only those that are sips too (RFC 5630 §4).
+  # A user's contacts (§16.5), several of which may be flows to the same instance, the newest first (RFC 5626 §7). To a sips URI
+  # only those that are sips too (RFC 5630 §4).
   defp targets(uri, config) do
     with name when name != nil <- user(uri, config) do
       for %{contact: {_name, contact, parameters}} = binding <- config.location.fetch(name),
@@ -223,7 +228,8 @@ defmodule SipServer.Core do
               q: q(parameters),
               route: binding.path,
               target: binding.flow,
-              protocol: binding.flow && binding.protocol
+              protocol: binding.flow && binding.protocol,
+              instance: parameters["+sip.instance"]
             )
     end
   end

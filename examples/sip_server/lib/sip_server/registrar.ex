@@ -20,13 +20,18 @@ defmodule SipServer.Registrar do
 
     with {:ok, asked} <- contacts(request, config.expires),
          {:ok, outbound?} <- outbound(request),
-         change = &change(&1, asked, request, outbound?, now),
+         {:ok, path} <- path(request),
+         registration = %{request: request, path: path, outbound?: outbound?, now: now},
+         change = &change(&1, asked, registration),
          {:ok, bindings} <- config.location.update(user, change) do
       {:ok, response(request, bindings, outbound?, now)}
     end
   end
 
-  # `:all` to be removed, or `[{contact, seconds}]` (steps 6 and 7).
+  # `:all` to be removed, or `[{contact, seconds}]` (steps 6 and 7). What the parser could not read has kept its name and stays text.
+  defp contacts(%{headers: %{"Contact" => _text}}, _expires),
+    do: {:error, {400, "a Contact that cannot be read, or * beside others", []}}
+
   defp contacts(%{headers: %{contact: "*"}} = request, _expires) do
     if request.headers[:expires] == 0,
       do: {:ok, :all},
@@ -87,26 +92,30 @@ defmodule SipServer.Registrar do
   defp first_hop?(%{headers: %{via: [_only]}}), do: true
   defp first_hop?(_request), do: false
 
+  # Without it the user could not be reached.
   defp path(request) do
-    case Message.decode_header(request, "Path") do
-      {:ok, path} -> path
-      _none -> []
+    with true <- Message.has_header?(request, "Path"),
+         {:error, _malformed} <- Message.decode_header(request, "Path") do
+      {:error, {400, "a Path that cannot be read", []}}
+    else
+      false -> {:ok, []}
+      {:ok, path} -> {:ok, path}
     end
   end
 
   # Runs alone for this user.
-  defp change(bindings, :all, request, _outbound?, _now) do
-    if Enum.all?(bindings, &newer?(request, &1)), do: {:ok, []}, else: out_of_order()
+  defp change(bindings, :all, registration) do
+    if Enum.all?(bindings, &newer?(registration.request, &1)), do: {:ok, []}, else: out_of_order()
   end
 
-  defp change(bindings, asked, request, outbound?, now) do
+  defp change(bindings, asked, %{request: request, now: now} = registration) do
     {names, changes} =
       for {contact, seconds} <- asked, reduce: {[], %{}} do
         {names, changes} ->
-          key = find(bindings, key(contact, outbound?))
+          key = find(bindings, key(contact, registration.outbound?))
 
           {[key | names],
-           Map.put(changes, key, binding(contact, key, seconds, request, outbound?, now))}
+           Map.put(changes, key, binding(contact, key, now + seconds, registration))}
       end
 
     {touched, kept} = Enum.split_with(bindings, &(&1.key in names))
@@ -148,7 +157,7 @@ defmodule SipServer.Registrar do
 
   defp find(_bindings, key), do: key
 
-  defp binding(contact, key, seconds, request, outbound?, now) do
+  defp binding(contact, key, until, %{request: request, path: path, outbound?: outbound?}) do
     [{_version, protocol, _sent_by, _parameters} = via | _] = request.headers.via
     flow? = first_hop?(request) and (outbound? or protocol in [:ws, :wss] or translated?(via))
 
@@ -159,16 +168,27 @@ defmodule SipServer.Registrar do
       key: key,
       call_id: request.headers.call_id,
       cseq: cseq,
-      until: now + seconds,
-      path: path(request),
+      until: until,
+      path: path,
       protocol: protocol,
       flow: if(flow?, do: request.source)
     }
   end
 
-  # The transport has found another address than the client names: its Contact leads nowhere either.
-  defp translated?({_version, _protocol, _sent_by, parameters}),
-    do: is_map_key(parameters, "received")
+  # The client is behind a NAT: it is not where its Via says, and so not where its Contact says either. That there is a `received`
+  # proves nothing, since each Via with `rport` gets one (RFC 3581 §4). Nor does a sent-by that is a name, which may lead to where
+  # the request is from. The port counts where the client has said that it listens where it sends from; a stream's is any.
+  defp translated?({_version, protocol, {host, port}, parameters}) do
+    with {:ok, sent_by} <- address(host),
+         {:ok, received} when received != sent_by <- address(parameters["received"]) do
+      true
+    else
+      _same_or_none -> protocol == :udp and parameters["rport"] not in [nil, "#{port}"]
+    end
+  end
+
+  defp address(nil), do: :none
+  defp address(host), do: host |> String.to_charlist() |> :inet.parse_strict_address()
 
   # Step 8.
   defp response(request, bindings, outbound?, now) do

@@ -35,6 +35,9 @@ defmodule SipServer.Users do
     )
   end
 
+  @doc "Some of the users."
+  def some(count), do: __MODULE__ |> :persistent_term.get() |> Map.keys() |> Enum.take(count)
+
   @doc "Whether there is such a user."
   def exists?(name), do: is_map_key(:persistent_term.get(__MODULE__), name)
 

@@ -32,7 +32,7 @@ defmodule SipServer.Web do
 
   def respond(%{path: "/trace" <> _} = request) do
     if trace?(request),
-      do: Sippet.Trace.Page.respond(request, SipServer.Trace, path: "/trace"),
+      do: Sippet.Trace.Page.respond(request, SipServer.Trace, path: "/trace", names: names()),
       else: answer(404, [], "text/plain", "")
   end
 
@@ -64,6 +64,21 @@ defmodule SipServer.Web do
       end
 
     "This SIP server runs. The web phone is missing.\n\n" <> why
+  end
+
+  # Who stands where in the ladder, as long as users are few.
+  defp names do
+    for user <- SipServer.Users.some(50),
+        binding <- SipServer.config().location.fetch(user),
+        into: %{sip_server: "server"},
+        do: {address(binding), user}
+  end
+
+  defp address(%{flow: %{remote: remote}}), do: remote
+
+  defp address(%{contact: {_name, uri, _parameters}}) do
+    with {:ok, ip} <- uri.host |> String.to_charlist() |> :inet.parse_address(),
+         do: {ip, uri.port}
   end
 
   defp trace?(%{remote: {ip, _port}, headers: headers}) do

@@ -6,6 +6,7 @@ const state = document.getElementById("state");
 const heading = document.getElementById("chosen");
 const base = location.pathname.replace(/\/$/, "");
 let chosen = location.hash.slice(1);
+let newest = "";
 let seen = "";
 
 async function get(path) {
@@ -33,11 +34,16 @@ function entry(id, title, details) {
 
 // Entries stay the elements that they are, so that the focus does.
 function show(calls) {
-  const items = [entry("", "All messages", "of all calls")];
+  const call = calls.find((call) => call.first.startsWith("INVITE ")) || calls[0];
+  newest = call ? call.id : "";
+  const items = [
+    entry("", "The newest call", call ? call.title : "none yet"),
+    entry("*", "All messages", "of all calls"),
+  ];
   for (const call of calls) {
     const time = new Date(call.begun).toLocaleTimeString();
     const count = call.messages + (call.messages === 1 ? " message, " : " messages, ");
-    items.push(entry(call.id, call.first, time + ", " + count + "last: " + call.last));
+    items.push(entry(call.id, call.title, time + ", " + count + "last: " + call.last));
   }
   for (const item of [...list.children]) if (!items.includes(item)) item.remove();
   items.forEach((item, place) => { if (list.children[place] !== item) list.insertBefore(item, list.children[place]); });
@@ -45,11 +51,11 @@ function show(calls) {
 }
 
 function mark() {
-  heading.textContent = "All messages";
   for (const button of list.querySelectorAll("button")) {
     const here = button.dataset.id === chosen;
     button.setAttribute("aria-pressed", here);
-    if (here) heading.textContent = button.children[0].textContent;
+    const [title, details] = [...button.children].map((child) => child.textContent);
+    if (here) heading.textContent = chosen === "" ? title + ": " + details : title;
   }
 }
 
@@ -62,7 +68,8 @@ async function choose(id) {
 
 async function draw() {
   const of = chosen;
-  const text = await (await get("/ladder" + (of ? "?call=" + of : ""))).text();
+  const id = of === "" ? newest : of;
+  const text = await (await get("/ladder" + (id && id !== "*" ? "?call=" + id : ""))).text();
   if (of !== chosen) return;
   const svg = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
   ladder.replaceChildren(document.importNode(svg, true));
@@ -89,5 +96,5 @@ async function refresh() {
   setTimeout(refresh, 1000);
 }
 
-if (!/^[A-Za-z0-9_-]*$/.test(chosen)) chosen = "";
+if (!/^(\*|[A-Za-z0-9_-]*)$/.test(chosen)) chosen = "";
 refresh();

@@ -1,6 +1,7 @@
 //! Messages from the network.
 
 use rustler::{Atom, Env, NifResult, Term};
+use sippet_proto::error::Field;
 use sippet_proto::message::reply::{Reply, Salvage, write_reply};
 use sippet_proto::message::stamp::stamp_received;
 use sippet_proto::message::{Arena, Message, Method, StartLine};
@@ -8,7 +9,8 @@ use sippet_proto::transaction::admission::Admit;
 use sippet_proto::transaction::{
     Class, Destination, Effect, Flow, IncomingRequest, IncomingResponse, Key, Kind, Target, Verdict,
 };
-use sippet_proto::{Bytes, Framing, Options, Reason, parse};
+use sippet_proto::{Bytes, Framing, Options, ParseError, Reason, parse};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use super::report::{Told, told_term};
@@ -143,7 +145,8 @@ fn engine_reject<'a>(
     };
     let mut outcome = Outcome::default();
     outcome.reject(&stack, atoms::get().broken, status_code);
-    reply_without_state(&stack, head, &origin, None, status_code, &mut outcome);
+    let answer = Answer::new(status_code, "where the message ends cannot be told");
+    reply_without_state(&stack, head, &origin, None, &answer, &mut outcome);
     Ok(vm.term(outcome.term(vm)))
 }
 
@@ -223,13 +226,15 @@ fn accept(
         Ok(message) => message,
         Err(error) => {
             outcome.reject(stack, atoms.reason(error.reason), error.status_code());
-            return reply_without_state(stack, data, origin, None, error.status_code(), outcome);
+            let answer = Answer::to_malformed(&error);
+            return reply_without_state(stack, data, origin, None, &answer, outcome);
         }
     };
     // An escaped NUL may stand in a quoted string, but nothing is written that holds one: no core could answer.
     if memchr::memchr(0, head(data, &message)).is_some() {
         outcome.reject(stack, atoms.reason(Reason::Nul), 400);
-        return reply_without_state(stack, data, origin, Some(&message), 400, outcome);
+        let answer = Answer::new(400, "there is a NUL");
+        return reply_without_state(stack, data, origin, Some(&message), &answer, outcome);
     }
     match &message.start_line {
         StartLine::Request(line) => {
@@ -246,17 +251,22 @@ fn accept(
             {
                 outcome.reject(stack, atoms.method_mismatch, 400);
                 if !ack {
-                    reply_without_state(stack, data, origin, Some(&message), 400, outcome);
+                    let answer = Answer::new(400, "the method of CSeq is another one");
+                    reply_without_state(stack, data, origin, Some(&message), &answer, outcome);
                 }
                 return;
             }
             if stack.core().is_none() {
-                // The ACK to an answer of the stack's own was for nobody else.
-                if !(ack && is_own_ack(stack, &message)) {
-                    outcome.refuse(stack, atoms.no_core);
-                }
+                let refusal = Refusal {
+                    reason: atoms.no_core,
+                    text: "nobody is here to serve requests",
+                    stay_away: false,
+                };
+                // An ACK to an answer of the stack's own is for nobody else; no other is answered.
                 if !ack {
-                    refuse(stack, data, origin, Some(&message), false, outcome);
+                    refuse(stack, data, origin, &message, &refusal, outcome);
+                } else if !is_own_ack(stack, &message) {
+                    outcome.refuse(stack, refusal.reason);
                 }
                 return;
             }
@@ -330,16 +340,18 @@ fn accept_request(
         Some(Verdict::Reply(503) | Verdict::Refused) => {
             let refusal = refusal.unwrap_or(Refusal {
                 reason: atoms::get().max_transactions,
+                text: "as many requests are under way as may be",
                 stay_away: true,
             });
-            outcome.refuse(stack, refusal.reason);
-            if verdict != Some(Verdict::Refused) {
-                let stay_away = refusal.stay_away;
-                refuse(stack, data, origin, Some(message), stay_away, outcome);
+            if verdict == Some(Verdict::Refused) {
+                outcome.refuse(stack, refusal.reason);
+            } else {
+                refuse(stack, data, origin, message, &refusal, outcome);
             }
         }
         Some(Verdict::Reply(status_code)) => {
-            reply_without_state(stack, data, origin, Some(message), status_code, outcome);
+            let answer = Answer::new(status_code, unmatched(status_code));
+            reply_without_state(stack, data, origin, Some(message), &answer, outcome);
         }
         _ => {}
     }
@@ -348,6 +360,8 @@ fn accept_request(
 /// Why a request is refused.
 struct Refusal {
     reason: Atom,
+    /// For people.
+    text: &'static str,
     /// It is no use to try again soon, whatever the request.
     stay_away: bool,
 }
@@ -358,12 +372,14 @@ fn at_the_door(stack: &StackArc, class: Class, source: u64) -> Option<Refusal> {
     if stack.door.is_draining() && class == Class::Outside {
         return Some(Refusal {
             reason: atoms.draining,
+            text: "the server is to stop, and takes on nothing more",
             stay_away: true,
         });
     }
     if stack.door.is_crowded(class) {
         return Some(Refusal {
             reason: atoms.max_processes,
+            text: "the server has as many processes as it may",
             stay_away: true,
         });
     }
@@ -374,6 +390,7 @@ fn at_the_door(stack: &StackArc, class: Class, source: u64) -> Option<Refusal> {
     };
     Some(Refusal {
         reason: atoms.overload,
+        text: "the server has too much to do",
         stay_away,
     })
 }
@@ -384,16 +401,16 @@ fn refuse(
     stack: &StackArc,
     data: &[u8],
     origin: &Origin,
-    message: Option<&Message<'_>>,
-    stay_away: bool,
+    message: &Message<'_>,
+    refusal: &Refusal,
     outcome: &mut Outcome,
 ) {
-    let seconds = message
-        .filter(|_| stay_away)
-        .and_then(|message| stateless_key(stack, message))
-        .map(|key| (RETRY_AFTER_S + key.shard(RETRY_AFTER_SPREAD_S)).to_string());
-    let seconds = seconds.as_ref().map(|text| text.as_bytes());
-    answer(stack, data, origin, message, 503, seconds, outcome);
+    outcome.refuse(stack, refusal.reason);
+    let key = stateless_key(stack, message).filter(|_| refusal.stay_away);
+    let mut answer = Answer::new(503, refusal.text);
+    answer.retry_after =
+        key.map(|key| (RETRY_AFTER_S + key.shard(RETRY_AFTER_SPREAD_S)).to_string());
+    reply_without_state(stack, data, origin, Some(message), &answer, outcome);
 }
 
 fn accept_response(
@@ -422,25 +439,49 @@ fn accept_response(
     }
 }
 
+/// What is answered to a request that the core does not see, and why, for people (§20.43).
+struct Answer {
+    status_code: u16,
+    text: Cow<'static, str>,
+    retry_after: Option<String>,
+}
+
+impl Answer {
+    fn new(status_code: u16, text: impl Into<Cow<'static, str>>) -> Answer {
+        Answer {
+            status_code,
+            text: text.into(),
+            retry_after: None,
+        }
+    }
+
+    /// Which field is to blame stands in it, if it is one that anybody knows.
+    fn to_malformed(error: &ParseError<'_>) -> Answer {
+        let text = match error.field {
+            Field::Header(name) if is_plain(name) => {
+                format!("{}: {}", String::from_utf8_lossy(name), error.reason)
+            }
+            _ => error.reason.to_string(),
+        };
+        Answer::new(error.status_code(), text)
+    }
+}
+
+/// Letters and hyphens, not many: nothing that would have to be escaped.
+fn is_plain(name: &[u8]) -> bool {
+    name.len() <= 32
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+}
+
 /// Answers a request without keeping anything (§8.2.7), if enough of it can be read.
 fn reply_without_state(
     stack: &StackArc,
     data: &[u8],
     origin: &Origin,
     message: Option<&Message<'_>>,
-    status_code: u16,
-    outcome: &mut Outcome,
-) {
-    answer(stack, data, origin, message, status_code, None, outcome);
-}
-
-fn answer(
-    stack: &StackArc,
-    data: &[u8],
-    origin: &Origin,
-    message: Option<&Message<'_>>,
-    status_code: u16,
-    retry_after: Option<&[u8]>,
+    answer: &Answer,
     outcome: &mut Outcome,
 ) {
     let mut stamped = Vec::with_capacity(data.len() + 64);
@@ -453,13 +494,18 @@ fn answer(
         None => origin.target(),
     };
     let tag = message.and_then(|message| stateless_tag(stack, message));
-    let extra = retry_after.map(|seconds| (&b"Retry-After"[..], seconds));
     let tag = tag.unwrap_or_else(|| stack.keys.stateless_tag(b"", data, 0, b"").to_tag());
+    let warning = format!("399 server \"{}\"", answer.text);
+    let warning = (&b"Warning"[..], warning.as_bytes());
+    let seconds = answer.retry_after.as_deref().unwrap_or_default();
+    let extra = [(&b"Retry-After"[..], seconds.as_bytes()), warning];
     let reply = Reply {
-        status_code,
-        reason_phrase: reason_phrase(status_code).as_bytes(),
+        status_code: answer.status_code,
+        reason_phrase: reason_phrase(answer.status_code).as_bytes(),
         to_tag: Some(&tag),
-        extra: extra.as_slice(),
+        extra: extra
+            .get(usize::from(seconds.is_empty())..)
+            .unwrap_or_default(),
     };
     let mut out = Vec::with_capacity(stamped.len().min(2048));
     if write_reply(&mut out, &salvage, &reply).is_err() {
@@ -492,6 +538,15 @@ fn stateless_key(stack: &StackArc, message: &Message<'_>) -> Option<Key> {
     let branch = headers.via.as_ref()?.first()?.branch().unwrap_or_default();
     let keys = &stack.keys;
     Some(keys.stateless_tag(from, headers.call_id?, headers.cseq?.number, branch))
+}
+
+/// What a request is answered that finds no transaction, or another one's.
+fn unmatched(status_code: u16) -> &'static str {
+    match status_code {
+        481 => "no request is under way that this one cancels",
+        482 => "the request has come by another way too",
+        _ => "the request fits none that is under way",
+    }
 }
 
 fn reason_phrase(status_code: u16) -> &'static str {
