@@ -24,5 +24,14 @@ defmodule Sippet.Integration.ProcessLimitTest do
     assert lost.after == lost.before
     assert lost.outcome == :connection_closed
     assert lost.closed
+
+    assert lost.others == %{
+             response: :ok,
+             response_workers: 0,
+             transport_1x: {:error, :system_limit},
+             name: {:error, :overloaded},
+             log: :ok,
+             log_spent: 0
+           }
   end
 end

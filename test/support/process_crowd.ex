@@ -109,9 +109,11 @@ defmodule Sippet.Test.ProcessCrowd do
     :ok = Sippet.send(@stack, %{request | target: nil})
     connection = StreamPeer.accept(listener)
     "OPTIONS " <> _ = StreamPeer.expect(connection, "OPTIONS ")
+    {:ok, _pid} = Sippet.Resolver.DNS.start_link(name: :names)
     others = fill([])
     flow = %Sippet.Flow{transport: 1, connection: 7, remote: {{192, 0, 2, 1}, 5060}}
     told = Sippet.Transaction.Delivery.flow_closed(Sippet.Stack.fetch!(@stack), flow, :closed)
+    others_told = others_told(request)
     StreamPeer.close(connection)
 
     # It gives its process back when it has told its transaction; whoever has that place next is one of these.
@@ -137,9 +139,28 @@ defmodule Sippet.Test.ProcessCrowd do
     %{
       before: before,
       told: told,
+      others: others_told,
       outcome: outcome,
       after: processes(),
       closed: 7 in closed and length(Enum.uniq(closed)) == 2
+    }
+  end
+
+  # What else takes a process, where there is none.
+  defp others_told(request) do
+    stack = Sippet.Stack.fetch!(@stack)
+    [udp | _] = Sippet.Transport.list(@stack)
+    remote = {{192, 0, 2, 1}, 5060}
+    response = request |> Message.to_response(200) |> to_string()
+    budget = Sippet.Logger.Budget.new(1, :error, "lines")
+
+    %{
+      response: Sippet.Routing.Responses.retry(stack, udp, remote, response, nil, :eperm),
+      response_workers: :atomics.get(stack.response_workers, 1),
+      transport_1x: Sippet.Transport.Process.transmit({@stack, self()}, 0, remote, response),
+      name: GenServer.call(:names, {:ask, {:a, "biloxi.example"}}),
+      log: Sippet.Logger.Budget.spend(budget, fn -> :ok end),
+      log_spent: :atomics.get(budget.spent, 1)
     }
   end
 
