@@ -268,8 +268,9 @@ defmodule Sippet do
   Sends a request or a response.
 
   A request other than ACK begins a client transaction, whose responses and failure go to the core. It needs a topmost Via
-  with a branch of its own, From, To, Call-ID and CSeq. Over UDP its responses go to the port in that Via, 5060 where it is 0, unless it
-  has `"rport" => ""`: then to the port that the request left by (RFC 3261 §18.2.2, RFC 3581). It goes to its `target` (a `t:Sippet.Flow.t/0` or
+  with a branch of its own, From, To, Call-ID and CSeq. Over UDP its responses go to the port in that Via, unless it
+  has `"rport" => ""`: then to the port that the request left by (RFC 3261 §18.2.2, RFC 3581). With the port 0 in it, `{host, 0}`, it is that
+  of the transport. It goes to its `target` (a `t:Sippet.Flow.t/0` or
   `{protocol, host, port}`), else to its topmost Route, else to its Request-URI. A host name is located by RFC 3263: where its
   first target fails the request goes to the next, and the core is told of the last one only, by the key of the request as it was given.
   `guides/routing.md` has all this in tables. A CANCEL goes where its INVITE is, and waits for a provisional response to that (RFC 3261 §9.1). An ACK is sent at once and sent again for each repetition of the 2xx it answers.
@@ -295,7 +296,9 @@ defmodule Sippet do
   that is 23 seconds where everything is silent, and six for a numeric host that is reached by a connection. What a stream's peer does not
   read blocks nobody.
 
-  The topmost Via of a request gets the protocol that it is sent by (RFC 3261 §18.1.1). One longer than `:max_udp_request_bytes` goes by
+  The topmost Via of a request gets the protocol that it is sent by and, where its port is 0, the port of the address that the transport is
+  bound to (RFC 3261 §18.1.1): each target that of its transport, the CANCEL of an INVITE that of the INVITE. A host that ends in `.invalid`
+  gets no port, nor does any by a transport without an address. A request longer than `:max_udp_request_bytes` goes by
   TCP instead of UDP where it can, and one behind a strict router has that in its Request-URI (RFC 3261 §16.6).
   """
   @spec send(sippet, Message.t(), until: :ack) :: :ok | {:error, send_error}

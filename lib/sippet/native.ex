@@ -450,7 +450,7 @@ defmodule Sippet.Native do
 
   # Dirty CPU scheduler: copies a message of any length.
   @doc false
-  def engine_proceed(_engine, _address, _branch, _protocol, _way, _plan),
+  def engine_proceed(_engine, _address, _branch, _protocol, _port, _way, _plan),
     do: :erlang.nif_error(:not_loaded)
 
   # Normal scheduler, constant time.

@@ -107,7 +107,7 @@ defmodule Sippet.Router do
         sent =
           Native.engine_send_request(
             stack.engine,
-            Destination.put_protocol(request, transport),
+            Destination.put_via(request, transport),
             transport.id,
             connection,
             remote,
@@ -134,7 +134,7 @@ defmodule Sippet.Router do
   # A flow is where the core wants it to go, however long it is.
   defp send_long(stack, %{target: %Flow{}} = request, transport, connection, remote, caller) do
     way = {transport.id, connection, remote, transport.reliable, true}
-    request = Destination.put_protocol(request, transport)
+    request = Destination.put_via(request, transport)
     Native.engine_route(stack.engine, request, way, nil, caller)
   end
 
@@ -169,7 +169,7 @@ defmodule Sippet.Router do
         begun =
           Native.engine_request(
             stack.engine,
-            Destination.put_protocol(request, transport),
+            Destination.put_via(request, transport),
             transport.id,
             connection,
             remote,

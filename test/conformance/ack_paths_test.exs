@@ -58,7 +58,7 @@ defmodule Sippet.Conformance.AckPathsTest do
       ack = Peer.expect(callee, "ACK ")
       assert uri(ack) == "sip:bob@#{Peer.authority(callee)}"
       assert fields(ack, "Route") == []
-      Peer.refute_any(next, 20)
+      Peer.refute_new(next, 20)
     end
 
     test "goes by a loose router with the Contact as Request-URI, under a branch of its own" do
@@ -73,7 +73,7 @@ defmodule Sippet.Conformance.AckPathsTest do
       assert field(ack, "Route") == "<sip:#{Peer.authority(router)};lr>"
       assert field(ack, "CSeq") == "1 ACK"
       refute field(ack, "Via") == field(text, "Via")
-      for peer <- [next, callee], do: Peer.refute_any(peer, 20)
+      for peer <- [next, callee], do: Peer.refute_new(peer, 20)
     end
 
     test "goes to a strict router as Request-URI, the Contact last in Route" do
@@ -86,7 +86,7 @@ defmodule Sippet.Conformance.AckPathsTest do
       ack = Peer.expect(router, "ACK ")
       assert uri(ack) == "sip:#{Peer.authority(router)}"
       assert field(ack, "Route") == "<sip:bob@#{Peer.authority(callee)}>"
-      for peer <- [next, callee], do: Peer.refute_any(peer, 20)
+      for peer <- [next, callee], do: Peer.refute_new(peer, 20)
     end
 
     test "is repeated by the stack, the same way, for each repetition of that 2xx" do

@@ -9,6 +9,7 @@ defmodule Sippet.Conformance.TableTest do
   # What the table has to cover, by the headings of its sections.
   @clauses %{
     "RFC 3261 §8.1.3.1" => ~w(8.1.3.1),
+    "RFC 3261 §8.1.3.3" => ~w(8.1.3.3),
     "RFC 3261 §8.2.2.2" => ~w(8.2.2.2),
     "RFC 3261 §8.2.6" => ~w(8.2.6 8.2.6.1 8.2.6.2),
     "RFC 3261 §8.2.7" => ~w(8.2.7),

@@ -16,4 +16,22 @@ defmodule Sippet.Integration.ProcessLimitTest do
     assert {:error, reason} = full.closed
     assert reason in [:closed, :econnreset]
   end
+
+  test "a target and a flow that are lost then cost no process of the stack's either, and the core is told" do
+    {machine, _files} = Attack.start_machine([~c"+P", ~c"1024"])
+    lost = Attack.on(machine, ProcessCrowd, :lose_target, [])
+    assert lost.told == :ok
+    assert lost.after == lost.before
+    assert lost.outcome == :connection_closed
+    assert lost.closed
+
+    assert lost.others == %{
+             response: :ok,
+             response_workers: 0,
+             transport_1x: {:error, :system_limit},
+             name: {:error, :overloaded},
+             log: :ok,
+             log_spent: 0
+           }
+  end
 end

@@ -2,7 +2,9 @@ defmodule Sippet.Integration.UDPTest do
   # A stack and a hand-made peer over real sockets: what it answers to, where to, and from where.
   use ExUnit.Case, async: true
 
-  import Sippet.Test.Stack, only: [start: 0, start: 1, start_udp: 2, address: 1, address: 2]
+  import Sippet.Test.Stack,
+    only: [start: 0, start: 1, start_udp: 2, address: 1, address: 2, eventually: 1]
+
   import Sippet.Test.Wire
 
   alias Sippet.{Message, TransportError}
@@ -108,6 +110,21 @@ defmodule Sippet.Integration.UDPTest do
       Peer.send(peer, address(stack), follow_up("ACK", invite, to: field(response, "To")))
       Peer.refute_any(peer, 50)
       assert Sippet.Transaction.count(stack) == 0
+      # The ACK is that of an answer of the stack's, and no request that was refused.
+      counters = Sippet.info(stack).counters
+      assert %{received_requests: 3, refused_requests: 2, stateless_replies: 2} = counters
+    end
+
+    test "and is an ACK is refused without a core: no answer, but counted (§17)" do
+      stack = start(core: nil)
+      peer = Peer.open()
+
+      for tag <- [nil, "another"],
+          do: Peer.send(peer, address(stack), request("ACK", peer, to_tag: tag))
+
+      eventually(fn -> Sippet.info(stack).counters.received_requests == 2 end)
+      assert %{refused_requests: 2, stateless_replies: 0} = Sippet.info(stack).counters
+      Peer.refute_any(peer, 50)
     end
 
     test "whose CSeq has another method is answered 400 without state (§8.2.7)" do
@@ -317,6 +334,21 @@ defmodule Sippet.Integration.UDPTest do
       assert key == %Client.Key{branch: "z9hG4bKout", method: :options}
       assert response.start_line.status_code == 200
       assert response.start_line.reason_phrase == "Fine"
+    end
+
+    test "and whose response has two Via: the core gets both of them (§8.1.3.3)" do
+      stack = start()
+      peer = Peer.open()
+      request = Stack.request(:options, {peer.ip, peer.port})
+      assert :ok = Sippet.send(stack, request)
+      {text, from} = Peer.receive_from(peer)
+      [via] = fields(text, "Via")
+      below = "Via: SIP/2.0/UDP below.example.com;branch=z9hG4bKbelow"
+      two = text |> response("200 OK") |> String.replace("Via: #{via}", "Via: #{via}\r\n#{below}")
+      Peer.send(peer, from, two)
+      assert_receive {^stack, :response, %{headers: %{via: [_own, second]}}, key}
+      assert key == Client.Key.new(request)
+      assert {{2, 0}, :udp, {"below.example.com", 5060}, %{"branch" => "z9hG4bKbelow"}} = second
     end
 
     test "is repeated until it is answered, and a repeated answer is absorbed (§17.1.2.2)" do

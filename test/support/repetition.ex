@@ -6,6 +6,10 @@ defmodule Sippet.Test.Repetition do
   @doc "How long to wait for what has to come, in ms; no test passes by waiting that long."
   def deadline_ms, do: 10_000
 
+  @doc "Whether this message has come by this socket before, byte for byte, to this process."
+  def heard?(socket, text),
+    do: :erlang.md5(text) in Process.get({__MODULE__, socket}, MapSet.new())
+
   @doc """
   Whether a message is to be passed over by who awaits one that begins with `start`.
 

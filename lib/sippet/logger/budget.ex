@@ -32,6 +32,9 @@ defmodule Sippet.Logger.Budget do
     _pid = if spent == 1, do: spawn(__MODULE__, :tell_missed, [budget])
     _written = if spent <= budget.limit, do: write.()
     :ok
+  rescue
+    # The VM has no process left to begin the next second: this line is lost, and the next one tries again.
+    SystemLimitError -> :atomics.put(budget.spent, 1, 0)
   end
 
   @doc false

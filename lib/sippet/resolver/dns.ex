@@ -209,7 +209,7 @@ defmodule Sippet.Resolver.DNS do
         {:reply, {:error, :overloaded}, state}
 
       {:error, _pending} ->
-        {:noreply, ask(state, key, from)}
+        ask(state, key, from)
     end
   end
 
@@ -219,11 +219,15 @@ defmodule Sippet.Resolver.DNS do
     fun = fn -> send(server, {:answer, key, Answer.ask(type, name, config)}) end
     {_pid, monitor} = Process.spawn(fun, [:link, :monitor])
 
-    %{
-      state
-      | pending: Map.put(state.pending, key, {monitor, [from]}),
-        monitors: Map.put(state.monitors, monitor, key)
-    }
+    {:noreply,
+     %{
+       state
+       | pending: Map.put(state.pending, key, {monitor, [from]}),
+         monitors: Map.put(state.monitors, monitor, key)
+     }}
+  rescue
+    # The VM has no process left.
+    SystemLimitError -> {:reply, {:error, :overloaded}, state}
   end
 
   @impl GenServer

@@ -12,8 +12,8 @@ defmodule Sippet.Routing.Attempts do
   @typedoc "A target, and whether the request goes there however long it is."
   @type entry :: {Target.t(), any_length :: boolean}
 
-  @typedoc "The target that has the request, and those that are left."
-  @type plan :: {entry, [entry], attempt :: pos_integer}
+  @typedoc "The target that has the request, those that are left, and whether the port in its Via is that of the transport."
+  @type plan :: {entry, [entry], attempt :: pos_integer, own_port :: boolean}
 
   @doc """
   The targets in the order to try them, at most as many as the option says: those that have failed of late last.
@@ -58,10 +58,12 @@ defmodule Sippet.Routing.Attempts do
   def send(stack, request, entries, caller) do
     key = fn -> Sippet.Transactions.Client.Key.new(request) end
 
-    walk(stack, entries, {key, 1, length(entries) > 1}, fn way, transport, plan ->
+    own_port = Destination.own_port?(request)
+
+    walk(stack, entries, {key, 1, length(entries) > 1, own_port}, fn way, transport, plan ->
       Native.engine_route(
         stack.engine,
-        Destination.put_protocol(request, transport),
+        Destination.put_via(request, transport),
         way,
         plan,
         caller
@@ -70,15 +72,16 @@ defmodule Sippet.Routing.Attempts do
   end
 
   @doc "Sends a request whose target has failed to the next one."
-  @spec proceed(Stack.t(), non_neg_integer, Sippet.client_key(), [entry], pos_integer) ::
+  @spec proceed(Stack.t(), non_neg_integer, Sippet.client_key(), [entry], pos_integer, boolean) ::
           {:ok, effects :: list} | {:error, term}
-  def proceed(stack, address, key, entries, attempt) do
-    walk(stack, entries, {fn -> key end, attempt, true}, fn way, transport, plan ->
+  def proceed(stack, address, key, entries, attempt, own_port) do
+    walk(stack, entries, {fn -> key end, attempt, true, own_port}, fn way, transport, plan ->
       Native.engine_proceed(
         stack.engine,
         address,
         branch(key),
         protocol(transport.protocol),
+        if(own_port, do: Destination.bound_port(transport)),
         way,
         plan
       )
@@ -98,20 +101,23 @@ defmodule Sippet.Routing.Attempts do
 
   defp protocol(protocol), do: protocol
 
-  # state: the key, for telemetry; how many targets were tried; whether there are more than this one.
+  # state: the key, for telemetry; how many targets were tried; whether there are more than this one; the plan's own_port.
   defp walk(stack, entries, state, send, error \\ :no_transaction)
   defp walk(_stack, [], _state, _send, error), do: {:error, error}
 
-  defp walk(stack, [{target, any_length} = entry | rest], {key, attempt, several}, send, _error) do
+  defp walk(stack, [{target, any_length} = entry | rest], state, send, _error) do
+    {key, attempt, several, own_port} = state
+
     case Destination.settle(stack, target) do
       {:ok, transport, connection, remote} ->
         way = {transport.id, connection, remote, transport.reliable, any_length}
-        plan = if several, do: :erlang.term_to_binary({entry, rest, attempt}), else: nil
+        plan = if several, do: :erlang.term_to_binary({entry, rest, attempt, own_port}), else: nil
 
         case send.(way, transport, plan) do
           {:error, :too_long} ->
             entries = by_size(stack, target) ++ rest
-            walk(stack, entries, {key, attempt, several or match?([_, _ | _], entries)}, send)
+            several = several or match?([_, _ | _], entries)
+            walk(stack, entries, {key, attempt, several, own_port}, send)
 
           {:error, _reason} = error ->
             error
@@ -127,7 +133,7 @@ defmodule Sippet.Routing.Attempts do
           if reason == :no_transport, do: 0, else: Failures.remember(stack, target, nil)
 
         Report.failed(stack, key, target, attempt, reason, avoided_ms)
-        walk(stack, rest, {key, attempt + 1, several}, send, error)
+        walk(stack, rest, {key, attempt + 1, several, own_port}, send, error)
     end
   end
 

@@ -15,6 +15,11 @@ defmodule Sippet.Routing.Failover do
   def start(%Stack{sim: nil} = stack, address, key, plan, why) do
     _pid = spawn(__MODULE__, :run, [stack, address, key, plan, why])
     :ok
+  rescue
+    # The VM has no process left, and who sees the failure may be the Clock: the outcome is that of this target.
+    SystemLimitError ->
+      :ok = Native.engine_crowd(stack.engine, 2)
+      give_up(stack, address)
   end
 
   # In a simulation nothing here takes time.
@@ -23,18 +28,24 @@ defmodule Sippet.Routing.Failover do
   @doc false
   def run(stack, address, key, plan, why) do
     _ = if stack.sim == nil, do: :erlang.group_leader(stack.group_leader, self())
-    {{target, _any_length}, rest, attempt} = :erlang.binary_to_term(plan)
+    {{target, _any_length}, rest, attempt, own_port} = :erlang.binary_to_term(plan)
     {reason, retry_after_ms} = reason(why)
     avoided_ms = Failures.remember(stack, target, retry_after_ms)
     Report.failed(stack, fn -> key end, target, attempt, reason, avoided_ms)
 
-    case Attempts.proceed(stack, address, key, left(rest, target, why), attempt + 1) do
+    case Attempts.proceed(stack, address, key, left(rest, target, why), attempt + 1, own_port) do
       {:ok, effects} ->
         Router.perform(stack, effects)
 
       {:error, _none} ->
-        with {:ok, effects} <- Native.engine_give_up(stack.engine, address),
-             do: Router.perform(stack, effects)
+        give_up(stack, address)
+    end
+  end
+
+  defp give_up(stack, address) do
+    case Native.engine_give_up(stack.engine, address) do
+      {:ok, effects} -> Router.perform(stack, effects)
+      {:error, :stopped} -> :ok
     end
   end
 

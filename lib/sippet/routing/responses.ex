@@ -27,11 +27,20 @@ defmodule Sippet.Routing.Responses do
          {:ok, %Message{headers: %{via: [via | _]}}} <- Message.parse(data),
          true <- elsewhere?(via, remote),
          true <- enter(stack) do
-      spawn(__MODULE__, :run, [stack, transport, via, data, {remote, transaction, reason}])
-      :ok
+      start([stack, transport, via, data, {remote, transaction, reason}])
     else
       _ -> failed(stack, transaction, reason)
     end
+  end
+
+  defp start([stack, _transport, _via, _data, {_remote, transaction, reason}] = arguments) do
+    _pid = spawn(__MODULE__, :run, arguments)
+    :ok
+  rescue
+    # The VM has no process left.
+    SystemLimitError ->
+      :atomics.sub(stack.response_workers, 1, 1)
+      failed(stack, transaction, reason)
   end
 
   # A sent-by that is the address which was tried says nothing new.

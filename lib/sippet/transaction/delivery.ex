@@ -7,6 +7,7 @@ defmodule Sippet.Transaction.Delivery do
 
   alias Sippet.{Native, Router, Sim, Stack}
   alias Sippet.Logger.Budget
+  alias Sippet.Transport.Table
   alias Sippet.Telemetry.Delivery, as: Span
 
   # What most callbacks need, in words: a message with its maps, and the response made from it. Room from the start spares
@@ -75,11 +76,14 @@ defmodule Sippet.Transaction.Delivery do
   def flow_closed(stack, flow, reason) do
     with {:ok, core} <- core(stack.name),
          true <- function_exported?(core, :flow_closed, 2) do
-      spawn(__MODULE__, :tell_closed, [stack, core, flow, reason])
+      _pid = spawn(__MODULE__, :tell_closed, [stack, core, flow, reason])
       :ok
     else
       _ -> :ok
     end
+  rescue
+    # The VM has no process left.
+    SystemLimitError -> Table.tell_later(stack, flow, reason)
   end
 
   # Where the stack has ended there is nobody to tell.

@@ -82,19 +82,33 @@ defmodule Sippet.Transport.Destination do
 
   def of_response(_stack, %Message{target: target}), do: bad_target!(target)
 
-  @doc "The request with the protocol in its topmost Via that it is sent by (§18.1.1), and `alias` where that is asked for (RFC 5923)."
-  @spec put_protocol(Message.t(), Transport.t()) :: Message.t()
-  def put_protocol(%Message{headers: %{via: [via | more]}} = request, %Transport{} = transport) do
-    {version, protocol, sent_by, parameters} = via
-    aliased = if transport.alias, do: Map.put(parameters, "alias", ""), else: parameters
+  @doc """
+  The request with what its topmost Via has of the transport (§18.1.1): the protocol, the port where the core has left that open, and
+  `alias` where that is asked for (RFC 5923).
+  """
+  @spec put_via(Message.request(), Transport.t()) :: Message.request()
+  def put_via(%Message{headers: %{via: [via | more]}} = request, %Transport{} = transport) do
+    {version, _protocol, {host, port}, parameters} = via
+    port = if own_port?(request), do: bound_port(transport) || port, else: port
+    parameters = if transport.alias, do: Map.put(parameters, "alias", ""), else: parameters
 
-    if protocol == transport.protocol and aliased == parameters do
-      request
-    else
-      via = {version, transport.protocol, sent_by, aliased}
-      Message.put_header(request, :via, [via | more])
+    case {version, transport.protocol, {host, port}, parameters} do
+      ^via -> request
+      changed -> Message.put_header(request, :via, [changed | more])
     end
   end
+
+  @doc "Whether the port in the topmost Via is left to the transport. A host of nobody's has none (RFC 7118 B.1)."
+  @spec own_port?(Message.request()) :: boolean
+  def own_port?(%Message{headers: %{via: [{_, _, {host, 0}, _} | _]}}) when is_binary(host),
+    do: not nobodys?(host)
+
+  def own_port?(_request), do: false
+
+  @doc "The port that a transport is reached at; nil if it has no address."
+  @spec bound_port(Transport.t()) :: :inet.port_number() | nil
+  def bound_port(%Transport{address: {_ip, port}}), do: port
+  def bound_port(%Transport{address: nil}), do: nil
 
   # A flow names one connection, and nothing takes its place.
   defp of_flow(stack, flow) do
@@ -160,13 +174,11 @@ defmodule Sippet.Transport.Destination do
 
   # Nobody has it (RFC 6761 §6.4), and a telephone in a page says so of itself (RFC 7118 B.1): its flow leads to it.
   defp resolve(host, family) do
-    if host
-       |> String.downcase(:ascii)
-       |> String.trim_trailing(".")
-       |> String.ends_with?(".invalid"),
-       do: {:error, :nxdomain},
-       else: ask(host, family)
+    if nobodys?(host), do: {:error, :nxdomain}, else: ask(host, family)
   end
+
+  defp nobodys?(host),
+    do: host |> String.downcase(:ascii) |> String.trim_trailing(".") |> Name.invalid?()
 
   defp ask(host, :any) do
     with {:error, _reason} <- ask(host, :inet), do: ask(host, :inet6)

@@ -47,6 +47,9 @@ defmodule Sippet.Transport.Process do
       Kernel.send(pid, {:"$gen_call", {waiter, tag}, call})
       :ok
     end
+  rescue
+    # The VM has no process left.
+    SystemLimitError -> {:error, :system_limit}
   end
 
   # Who sends it writes it again. What a peer has sent may be read and not written, a NUL for instance, and comes back in an

@@ -8,6 +8,8 @@ defmodule Sippet.Transport.Table do
   alias Sippet.{Flow, Stack, Transport}
   alias Sippet.Transaction.Delivery
 
+  @later_ms 1_000
+
   @spec start_link(Stack.t()) :: GenServer.on_start()
   def start_link(stack), do: GenServer.start_link(__MODULE__, stack, name: name(stack))
 
@@ -59,6 +61,19 @@ defmodule Sippet.Transport.Table do
     :ets.delete(stack.transports, {:kept, self(), flow})
     :ok
   rescue
+    ArgumentError -> :ok
+  end
+
+  @doc "Has the core told in a while that a flow is closed; and again, until there is a process for it."
+  @spec tell_later(Stack.t(), Flow.t(), reason :: term) :: :ok
+  def tell_later(stack, flow, reason) do
+    _timer =
+      with pid when is_pid(pid) <- GenServer.whereis(name(stack)),
+           do: Process.send_after(pid, {:flow_closed, flow, reason}, @later_ms)
+
+    :ok
+  rescue
+    # The stack has ended: there is nobody to tell.
     ArgumentError -> :ok
   end
 
@@ -121,6 +136,11 @@ defmodule Sippet.Transport.Table do
     end
 
     _ = tell_core(stack, pid, reason)
+    {:noreply, stack}
+  end
+
+  def handle_info({:flow_closed, flow, reason}, stack) do
+    Delivery.flow_closed(stack, flow, reason)
     {:noreply, stack}
   end
 

@@ -250,8 +250,10 @@ defmodule Sippet.Transports.UDP do
   defp count(state, name), do: update_in(state.counters[name], &(&1 + 1))
 
   defp failed(state, remote, why) do
+    # In this order: who hears of it may end this process, and would be told once more of what it still keeps.
+    state = ended(state, remote)
     Delivery.flow_closed(state.attachment.stack, flow(state, remote), why)
-    state |> ended(remote) |> count(:keep_alive_failures)
+    count(state, :keep_alive_failures)
   end
 
   defp ended(state, remote) do

@@ -288,6 +288,22 @@ fn a_cancel_follows_the_request_to_its_target_9_1() {
 }
 
 #[test]
+fn the_port_of_the_next_transport_stands_in_the_request_its_cancel_and_its_ack_18_1_1() {
+    let mut bench = Bench::new();
+    bench.port = Some(6050);
+    second(&mut bench, &invite());
+    let sent = under(&invite(), "z9hG4bKsecond").replacen("example:5060", "example:6050", 1);
+    assert_eq!(bench.sent.last().unwrap().text, sent);
+    bench.quiet();
+    bench.receive(&response(&sent, 180, "b"));
+    bench.send(&cancel(&invite())).unwrap();
+    assert_eq!(bench.only_sent().text, cancel(&sent));
+    bench.receive(&response(&sent, 487, "b"));
+    let via = |text: &str| text.lines().nth(1).unwrap().to_owned();
+    assert_eq!(via(&bench.only_sent().text), via(&sent));
+}
+
+#[test]
 fn a_cancel_that_waits_for_the_second_target_leaves_when_that_answers_9_1() {
     let mut bench = Bench::new();
     let handle = second(&mut bench, &invite());

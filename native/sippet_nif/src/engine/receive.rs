@@ -257,13 +257,16 @@ fn accept(
                 return;
             }
             if stack.core().is_none() {
+                let refusal = Refusal {
+                    reason: atoms.no_core,
+                    text: "nobody is here to serve requests",
+                    stay_away: false,
+                };
+                // An ACK to an answer of the stack's own is for nobody else; no other is answered.
                 if !ack {
-                    let refusal = Refusal {
-                        reason: atoms.no_core,
-                        text: "nobody is here to serve requests",
-                        stay_away: false,
-                    };
                     refuse(stack, data, origin, &message, &refusal, outcome);
+                } else if !is_own_ack(stack, &message) {
+                    outcome.refuse(stack, refusal.reason);
                 }
                 return;
             }
@@ -522,6 +525,11 @@ fn reply_without_state(
 /// The same for each repetition of a request, and known again in its ACK.
 fn stateless_tag(stack: &StackArc, message: &Message<'_>) -> Option<[u8; 16]> {
     stateless_key(stack, message).map(Key::to_tag)
+}
+
+fn is_own_ack(stack: &StackArc, message: &Message<'_>) -> bool {
+    let to = message.headers.to.as_ref().and_then(|to| to.tag());
+    to.is_some_and(|tag| stateless_tag(stack, message).is_some_and(|own| own == tag))
 }
 
 fn stateless_key(stack: &StackArc, message: &Message<'_>) -> Option<Key> {

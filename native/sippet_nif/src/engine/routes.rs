@@ -136,14 +136,20 @@ fn route<'a>(
     Ok(vm.term(vm.tuple([atoms::get().ok.into(), address, effects_term(vm, &placed)])))
 }
 
-/// `engine_proceed(stack, address, branch, protocol, way, plan)`: a request that has lost its target goes on to this one.
+/// `engine_proceed(stack, address, branch, protocol, port, way, plan)`: a request that has lost its target goes on to this one. The
+/// port is nil where that of sent-by stays.
 #[rustler::nif(schedule = "DirtyCpu")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "they are the arguments of the function in Elixir"
+)]
 fn engine_proceed<'a>(
     env: Env<'a>,
     stack: StackArc,
     address: u64,
     branch: Term<'a>,
     protocol: Term<'a>,
+    port: Option<u16>,
     way: Term<'a>,
     plan: Term<'a>,
 ) -> NifResult<Term<'a>> {
@@ -158,6 +164,7 @@ fn engine_proceed<'a>(
     let next = Continuation {
         branch,
         protocol,
+        port,
         target: way.target,
         reliable: way.reliable,
         plan: vm.bytes(plan.into()).map(Bytes::copy_from_slice),

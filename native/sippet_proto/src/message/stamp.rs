@@ -87,9 +87,14 @@ pub fn stamp_received<'a>(
     Some(via)
 }
 
-/// The message with this branch, and this protocol if one is given, in its topmost Via. Everything else stays as it is,
-/// to the byte. `None` where there is no Via that can be understood, or none with a branch.
-pub fn with_branch(data: &[u8], branch: &[u8], protocol: Option<&[u8]>) -> Option<Vec<u8>> {
+/// The message with this branch, and this protocol and port of `sent-by` if they are given, in its topmost Via. Everything
+/// else stays as it is, to the byte. `None` where there is no Via that can be understood, or none with a branch.
+pub fn with_branch(
+    data: &[u8],
+    branch: &[u8],
+    protocol: Option<&[u8]>,
+    port: Option<u16>,
+) -> Option<Vec<u8>> {
     let (text, offset) = first_via(data)?;
     let via = top_via(text)?;
     let place = |part: &[u8]| {
@@ -97,16 +102,24 @@ pub fn with_branch(data: &[u8], branch: &[u8], protocol: Option<&[u8]>) -> Optio
         Some(start..start + part.len())
     };
     let mut params = RawParams::new(text);
+    let sent_by = offset + trimmed(text, 0..params.position()).end;
     let found = params.find(|param| is_named(text, param, b"branch"))?;
     let value = found.value?;
     let value = offset + value.start..offset + value.end;
     let sent = place(via.protocol)?;
     let protocol = protocol.unwrap_or(via.protocol);
+    let host = place(via.host)?.end;
+    // That of an IPv6 address has a bracket behind it.
+    let host = host + usize::from(data.get(host) == Some(&b']'));
+    let written = data.get(host..sent_by)?;
+    let port = port.map(|port| format!(":{port}"));
     Some(
         [
             data.get(..sent.start)?,
             protocol,
-            data.get(sent.end..value.start)?,
+            data.get(sent.end..host)?,
+            port.as_ref().map_or(written, |port| port.as_bytes()),
+            data.get(sent_by..value.start)?,
             branch,
             data.get(value.end..)?,
         ]
@@ -344,22 +357,48 @@ mod tests {
     }
 
     #[test]
-    fn the_branch_and_the_protocol_are_replaced_and_nothing_else() {
-        for (via, protocol, expected) in [
+    fn the_branch_the_protocol_and_the_port_are_replaced_and_nothing_else() {
+        for (via, protocol, port, expected) in [
             (
                 "Via: SIP/2.0/UDP a;branch=z9hG4bK1;rport, SIP/2.0/TLS b;branch=z9hG4bK2",
+                None,
                 None,
                 "Via: SIP/2.0/UDP a;branch=z9hG4bKnew;rport, SIP/2.0/TLS b;branch=z9hG4bK2",
             ),
             (
                 "v : sip / 2.0 / udp [::1] : 5070 ;x=\"branch=y\" ; BRANCH = z9hG4bK1 ;rport",
                 Some(&b"TCP"[..]),
+                None,
                 "v : sip / 2.0 / TCP [::1] : 5070 ;x=\"branch=y\" ; BRANCH = z9hG4bKnew ;rport",
+            ),
+            (
+                "v : sip / 2.0 / udp [::1] : 5070 ;x=\"branch=y\" ; BRANCH = z9hG4bK1 ;rport",
+                Some(&b"TCP"[..]),
+                Some(6050),
+                "v : sip / 2.0 / TCP [::1]:6050 ;x=\"branch=y\" ; BRANCH = z9hG4bKnew ;rport",
+            ),
+            (
+                "Via: SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/TLS b:5;branch=z9hG4bK2",
+                None,
+                Some(65_535),
+                "Via: SIP/2.0/UDP a:65535;branch=z9hG4bKnew, SIP/2.0/TLS b:5;branch=z9hG4bK2",
+            ),
+            (
+                "Via: SIP/2.0/UDP [::1];branch=z9hG4bK1",
+                None,
+                Some(5060),
+                "Via: SIP/2.0/UDP [::1]:5060;branch=z9hG4bKnew",
+            ),
+            (
+                "Via: SIP/2.0/UDP 192.0.2.1:1\r\n ;branch=z9hG4bK1",
+                None,
+                Some(22),
+                "Via: SIP/2.0/UDP 192.0.2.1:22\r\n ;branch=z9hG4bKnew",
             ),
         ] {
             let message = format!("OPTIONS sip:b SIP/2.0\r\n{via}\r\nVia: x;branch=y\r\n\r\nv: b");
             let expected = message.replace(via, expected);
-            let changed = with_branch(message.as_bytes(), b"z9hG4bKnew", protocol).unwrap();
+            let changed = with_branch(message.as_bytes(), b"z9hG4bKnew", protocol, port).unwrap();
             assert_eq!(String::from_utf8(changed).unwrap(), expected);
         }
         for data in [
@@ -368,7 +407,7 @@ mod tests {
             b"OPTIONS sip:b SIP/2.0\r\nVia: SIP/2.0/UDP a;branch\r\n\r\n",
             b"OPTIONS sip:b SIP/2.0\r\nVia: ;branch=x\r\n\r\n",
         ] {
-            assert_eq!(with_branch(data, b"z9hG4bKnew", None), None);
+            assert_eq!(with_branch(data, b"z9hG4bKnew", None, Some(1)), None);
         }
     }
 

@@ -355,7 +355,7 @@ impl Context<'_> {
 
     /// A response to this transaction, with the branch that its core knows.
     pub fn restore(&self, bytes: &Bytes) -> Bytes {
-        match with_branch(bytes, self.common.name.branch(), None) {
+        match with_branch(bytes, self.common.name.branch(), None, None) {
             Some(restored) => Bytes::from(restored),
             None => bytes.clone(),
         }

@@ -339,6 +339,8 @@ pub struct Continuation<'a> {
     pub branch: &'a [u8],
     /// The protocol for its topmost Via (§18.1.1).
     pub protocol: &'a [u8],
+    /// The port for the `sent-by` of that; none leaves what it had before.
+    pub port: Option<u16>,
     /// Where it goes.
     pub target: Target,
     /// The transport delivers or tells.

@@ -40,6 +40,8 @@ pub struct Bench {
     pub engine: Engine,
     pub now: u64,
     pub reliable: bool,
+    /// The port that the Via of a request gets when it goes on; none leaves it.
+    pub port: Option<u16>,
     /// Runners start at once and take all there is.
     pub runs: bool,
     pub sent: Vec<Sent>,
@@ -69,6 +71,7 @@ impl Bench {
             engine: Engine::new(config, keys, 0),
             now: 0,
             reliable: false,
+            port: None,
             runs: true,
             sent: Vec::new(),
             called: Vec::new(),
@@ -209,6 +212,7 @@ impl Bench {
         let next = Continuation {
             branch: branch.as_bytes(),
             protocol: if self.reliable { b"TCP" } else { b"UDP" },
+            port: self.port,
             target: target(to),
             reliable: self.reliable,
             plan: plan.map(|plan| Bytes::copy_from_slice(plan.as_bytes())),

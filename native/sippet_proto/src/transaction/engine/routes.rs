@@ -36,7 +36,8 @@ impl Engine {
         };
         let invite = between.invite;
         let key = self.keys.client(next.branch, common.name.method());
-        let Some(bytes) = with_branch(&between.request, next.branch, Some(next.protocol)) else {
+        let protocol = Some(next.protocol);
+        let Some(bytes) = with_branch(&between.request, next.branch, protocol, next.port) else {
             return Err(SendError::NoTransaction);
         };
         let bytes = Bytes::from(bytes);
@@ -199,7 +200,7 @@ impl Engine {
         }
         if let Some(via) = topmost_via(sent)
             && let Some(branch) = via.branch
-            && let Some(bytes) = with_branch(&cancel.bytes, branch, Some(via.protocol))
+            && let Some(bytes) = with_branch(&cancel.bytes, branch, Some(via.protocol), via.port)
         {
             cancel.known = Some(cancel.key);
             cancel.key = self.keys.client(branch, cancel.name.method());
