@@ -49,12 +49,9 @@ defmodule Sippet.Transports.TCP do
   Connections beyond the limits are closed as soon as they are accepted. All of this is counted; see `info/1`.
   """
 
-  @behaviour Sippet.Transport
+  use Sippet.Transport.ByConnection
 
   alias Sippet.Transport.{Connections, Listener, Options}
-
-  @typedoc "What `start_link/1` returned, or the `pid` in `Sippet.Transport.list/1`."
-  @type server :: Supervisor.supervisor()
 
   @doc """
   Starts the transport and opens its listening socket. The stack must have been started before.
@@ -70,13 +67,6 @@ defmodule Sippet.Transports.TCP do
     options = Options.validate!(options, Listener.options(5060))
     Listener.start_link(__MODULE__, :tcp, options, nil)
   end
-
-  @doc """
-  The specification of a transport under a supervisor. Its id holds name, address and port, so that several fit under one
-  supervisor.
-  """
-  @spec child_spec(keyword) :: Supervisor.child_spec()
-  def child_spec(options), do: Listener.child_spec(__MODULE__, options)
 
   @doc """
   What the transport has: `%{address: {ip, port}, connections: count, counters: counters}`.
@@ -102,19 +92,6 @@ defmodule Sippet.Transports.TCP do
           counters: %{atom => non_neg_integer}
         }
   def info(server), do: Listener.call(server, :info)
-
-  @impl Sippet.Transport
-  defdelegate connect(handle, remote, host), to: Connections
-
-  @impl Sippet.Transport
-  defdelegate connected?(handle, connection), to: Connections
-
-  @impl Sippet.Transport
-  defdelegate peer(handle, connection), to: Connections
-
-  @impl Sippet.Transport
-  def keep_alive(transport, connection, _remote, options),
-    do: Connections.keep_alive(transport.handle, connection, options)
 
   @impl Sippet.Transport
   defdelegate transmit(handle, connection, remote, data, transaction), to: Connections

@@ -43,7 +43,7 @@ defmodule Sippet.Transports.TLS do
   exchange of TLS_RSA_WITH_AES_128_CBC_SHA, which RFC 3261 §26.2.1 wants everybody to have.
   """
 
-  @behaviour Sippet.Transport
+  use Sippet.Transport.ByConnection
 
   alias Sippet.TransportError
   alias Sippet.Transport.{Connections, Credentials, Listener, Options}
@@ -54,9 +54,6 @@ defmodule Sippet.Transports.TLS do
               {:alias, false, :boolean,
                "ask peers to send their requests by the connections that were made to them (RFC 5923); needs a certificate"}
             ]
-
-  @typedoc "What `start_link/1` returned, or the `pid` in `Sippet.Transport.list/1`."
-  @type server :: Supervisor.supervisor()
 
   @doc """
   Starts the transport and opens its listening socket. The stack must have been started before.
@@ -73,13 +70,6 @@ defmodule Sippet.Transports.TLS do
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(options) when is_list(options),
     do: Listener.start_secure_link(__MODULE__, :tls, Options.validate!(options, @schema))
-
-  @doc """
-  The specification of a transport under a supervisor. Its id holds name, address and port, so that several fit under one
-  supervisor.
-  """
-  @spec child_spec(keyword) :: Supervisor.child_spec()
-  def child_spec(options), do: Listener.child_spec(__MODULE__, options)
 
   @doc "What the transport has; as `Sippet.Transports.TCP.info/1`."
   @spec info(server) :: %{
@@ -99,20 +89,7 @@ defmodule Sippet.Transports.TLS do
   def reload(server), do: Listener.reload(server)
 
   @impl Sippet.Transport
-  defdelegate connect(handle, remote, host), to: Connections
-
-  @impl Sippet.Transport
-  defdelegate connected?(handle, connection), to: Connections
-
-  @impl Sippet.Transport
-  defdelegate peer(handle, connection), to: Connections
-
-  @impl Sippet.Transport
   defdelegate peer_names(handle, connection), to: Connections
-
-  @impl Sippet.Transport
-  def keep_alive(transport, connection, _remote, options),
-    do: Connections.keep_alive(transport.handle, connection, options)
 
   @impl Sippet.Transport
   defdelegate transmit(handle, connection, remote, data, transaction), to: Connections

@@ -62,15 +62,12 @@ defmodule Sippet.Transports.WS do
   a Content-Length, and not chunked. Head, body and the handshake of TLS have `:handshake_timeout` in all.
   """
 
-  @behaviour Sippet.Transport
+  use Sippet.Transport.ByConnection
 
   alias Sippet.Transport.{Connections, Listener, Options}
   alias Sippet.Transport.WebSocket.Settings
 
   @schema Settings.options(80)
-
-  @typedoc "What `start_link/1` returned, or the `pid` in `Sippet.Transport.list/1`."
-  @type server :: Supervisor.supervisor()
 
   @doc """
   Starts the transport and opens its listening socket. The stack must have been started before.
@@ -88,13 +85,6 @@ defmodule Sippet.Transports.WS do
   end
 
   @doc """
-  The specification of a transport under a supervisor. Its id holds name, address and port, so that several fit under one
-  supervisor.
-  """
-  @spec child_spec(keyword) :: Supervisor.child_spec()
-  def child_spec(options), do: Listener.child_spec(__MODULE__, options)
-
-  @doc """
   What the transport has; as `Sippet.Transports.TCP.info/1`.
 
   `handshake_failures` are also requests for a WebSocket that were refused, and `http_requests` those that `:http` has answered.
@@ -105,19 +95,6 @@ defmodule Sippet.Transports.WS do
           counters: %{atom => non_neg_integer}
         }
   def info(server), do: Listener.call(server, :info)
-
-  @impl Sippet.Transport
-  defdelegate connect(handle, remote, host), to: Connections
-
-  @impl Sippet.Transport
-  defdelegate connected?(handle, connection), to: Connections
-
-  @impl Sippet.Transport
-  defdelegate peer(handle, connection), to: Connections
-
-  @impl Sippet.Transport
-  def keep_alive(transport, connection, _remote, options),
-    do: Connections.keep_alive(transport.handle, connection, options)
 
   # Without an address: nothing goes by another connection, which a browser would not take.
   @impl Sippet.Transport

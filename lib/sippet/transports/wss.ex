@@ -13,16 +13,13 @@ defmodule Sippet.Transports.WSS do
   rules of HTTPS, as a browser would, wildcards included (RFC 6455 §3, RFC 9110 §4.3.4), and not by those of RFC 5922.
   """
 
-  @behaviour Sippet.Transport
+  use Sippet.Transport.ByConnection
 
   alias Sippet.TransportError
   alias Sippet.Transport.{Connections, Listener, Options}
   alias Sippet.Transport.WebSocket.Settings
 
   @schema Settings.secure_options(443)
-
-  @typedoc "What `start_link/1` returned, or the `pid` in `Sippet.Transport.list/1`."
-  @type server :: Supervisor.supervisor()
 
   @doc """
   Starts the transport and opens its listening socket. The stack must have been started before.
@@ -39,13 +36,6 @@ defmodule Sippet.Transports.WSS do
   @spec start_link(keyword) :: Supervisor.on_start()
   def start_link(options) when is_list(options),
     do: Listener.start_secure_link(__MODULE__, :wss, Options.validate!(options, @schema))
-
-  @doc """
-  The specification of a transport under a supervisor. Its id holds name, address and port, so that several fit under one
-  supervisor.
-  """
-  @spec child_spec(keyword) :: Supervisor.child_spec()
-  def child_spec(options), do: Listener.child_spec(__MODULE__, options)
 
   @doc "What the transport has; as `Sippet.Transports.WS.info/1`."
   @spec info(server) :: %{
@@ -65,20 +55,7 @@ defmodule Sippet.Transports.WSS do
   def reload(server), do: Listener.reload(server)
 
   @impl Sippet.Transport
-  defdelegate connect(handle, remote, host), to: Connections
-
-  @impl Sippet.Transport
-  defdelegate connected?(handle, connection), to: Connections
-
-  @impl Sippet.Transport
-  defdelegate peer(handle, connection), to: Connections
-
-  @impl Sippet.Transport
   defdelegate peer_names(handle, connection), to: Connections
-
-  @impl Sippet.Transport
-  def keep_alive(transport, connection, _remote, options),
-    do: Connections.keep_alive(transport.handle, connection, options)
 
   # Without an address: nothing goes by another connection, which a browser would not take.
   @impl Sippet.Transport
