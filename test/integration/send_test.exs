@@ -34,6 +34,25 @@ defmodule Sippet.Integration.SendTest do
       Peer.refute_any(peer, 50)
     end
 
+    test "a topmost Via of another shape: it raises, naming the header field" do
+      stack = start()
+      request = Stack.request(:options, {{127, 0, 0, 1}, 9})
+      parameters = %{"branch" => "z9hG4bK-1"}
+
+      for via <- [
+            {{2, 0}, :udp, "host", parameters},
+            {{2, 0}, :tcp, nil, parameters},
+            {{2, 0}, :udp, {"host", 0, 1}, parameters},
+            {{2, 0}, :udp, {"host", 0}, nil},
+            {{2, 0}, :udp},
+            "SIP/2.0/UDP host;branch=z9hG4bK-1"
+          ] do
+        assert_raise ArgumentError, ~r/via/, fn ->
+          Sippet.send(stack, Message.put_header(request, :via, [via]))
+        end
+      end
+    end
+
     test "a response that nobody waits for: :no_transaction" do
       stack = start()
       peer = Peer.open()

@@ -87,8 +87,11 @@ defmodule Sippet.Transport.Destination do
   `alias` where that is asked for (RFC 5923).
   """
   @spec put_via(Message.request(), Transport.t()) :: Message.request()
-  def put_via(%Message{headers: %{via: [via | more]}} = request, %Transport{} = transport) do
-    {version, _protocol, {host, port}, parameters} = via
+  def put_via(
+        %Message{headers: %{via: [{version, _, {host, port}, %{} = parameters} = via | more]}} =
+          request,
+        %Transport{} = transport
+      ) do
     port = if own_port?(request), do: bound_port(transport) || port, else: port
     parameters = if transport.alias, do: Map.put(parameters, "alias", ""), else: parameters
 
@@ -97,6 +100,9 @@ defmodule Sippet.Transport.Destination do
       changed -> Message.put_header(request, :via, [changed | more])
     end
   end
+
+  # Of another shape, which cannot be written either: that is where it is refused.
+  def put_via(request, _transport), do: request
 
   @doc "Whether the port in the topmost Via is left to the transport. A host of nobody's has none (RFC 7118 B.1)."
   @spec own_port?(Message.request()) :: boolean
